@@ -3,9 +3,11 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
@@ -110,5 +112,18 @@ func TestALeaseIsASeatForCounters(t *testing.T) {
 		w.clock.Advance(time.Hour)
 		w.want(w.post("consume/undo", undo), http.StatusForbidden, errcode.DeviceNotActivated)
 		w.want(w.post("validate", metered), http.StatusOK, errcode.DeviceNotActivated)
+	})
+}
+
+// TestADeactivationWithoutAReason has null for it in the audit log.
+func TestADeactivationWithoutAReason(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.create(1, 0)
+		w.must(w.post("activate", device(key, "pc")), http.StatusCreated)
+		w.must(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"pc"}`), http.StatusOK)
+		w.await(func(e event.Event) bool {
+			data := string(e.Data)
+			return strings.Contains(data, "device.deactivate") && strings.Contains(data, `\"reason\":null`)
+		})
 	})
 }

@@ -110,5 +110,8 @@ func statusEvent(l *License, status Status, now time.Time) proto.Message {
 	case StatusExpired:
 		return expired(l, now)
 	}
+	if l.StartsAt.IsZero() { // it was taken away before it came
+		return started(l, now, now)
+	}
 	return started(l, l.StartsAt, now)
 }

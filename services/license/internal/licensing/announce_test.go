@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // told runs the schedule over a license at instants and returns the types of the events, in order.
@@ -134,5 +136,18 @@ func TestFirstActivationStartsTheClock(t *testing.T) {
 	}
 	if !ch.License.StartedAt.Equal(noon) || !ch.License.Began().Equal(noon) || len(ch.Events()) != 3 {
 		t.Errorf("started at %s, told %v", ch.License.StartedAt, ch.Events())
+	}
+}
+
+// TestAStartThatIsTakenAwayIsNow: the event says when the time of the license begins, also without a starts_at.
+func TestAStartThatIsTakenAwayIsNow(t *testing.T) {
+	ch := &Change{License: License{IsActive: true, Announced: StatusNotStarted}}
+	ch.Announce(noon)
+	events := ch.Events()
+	if len(events) != 1 {
+		t.Fatalf("%d events", len(events))
+	}
+	if e, ok := events[0].(*eventsv1.LicenseStarted); !ok || !e.GetStartedAt().AsTime().Equal(noon) {
+		t.Errorf("%v", events[0])
 	}
 }

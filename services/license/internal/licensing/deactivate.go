@@ -99,7 +99,7 @@ func (s *Seats) DeactivateDevice(
 		ch.Emit(deviceDeactivated(&out, "admin", Client{IP: by.GetIp()}, reason))
 		ch.Emit(audited(by, "device.deactivate", licenseID,
 			map[string]any{"hardware_id": hardwareID, "is_active": true},
-			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": reason}))
+			map[string]any{"hardware_id": hardwareID, "is_active": false, "reason": textValue(reason)}))
 		return nil
 	})
 	return out, err

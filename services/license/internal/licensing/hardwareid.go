@@ -12,6 +12,7 @@ func init() {
 	for _, id := range []string{
 		// of code that had no value
 		"none", "null", "nil", "undefined", "nan", "n/a", "empty", "unknown", "invalid", "[object Object]",
+		"true", "false", "localhost",
 		// of firmware that nobody filled in
 		"not specified", "not applicable", "not available", "not present", "not defined", "not set", "no data",
 		"default", "default string", "to be filled by o.e.m.", "to be filled", "o.e.m.", "serial number",

@@ -9,7 +9,7 @@ func TestPlaceholdersOfHardwareIDs(t *testing.T) {
 	for _, id := range []string{
 		"None", "null", "undefined", "NIL", "Default string", "default_string", "To be filled by O.E.M.",
 		"To Be Filled By OEM", "System Serial Number",
-		"unknown", "N/A", "NA", "0", "0000", "00000000-0000-0000-0000-000000000000",
+		"unknown", "False", "localhost", "N/A", "NA", "0", "0000", "00000000-0000-0000-0000-000000000000",
 		"{00000000-0000-0000-0000-000000000000}", "00:00:00:00:00:00", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
 		"ff:ff:ff:ff:ff:ff", "123456789", "Not Specified", "Not Applicable", "---", "xxxxxxxx",
 		"03000200-0400-0500-0006-000700080009",
