@@ -188,7 +188,7 @@ func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {
 		if first != again {
 			w.Errorf("first %v, again %v", first, again)
 		}
-		ask(body(device, " ")).is(422, errcode.IdempotencyKeyReused)
+		ask(body(device, `, "client_time": "2026-03-01T12:00:00Z"`)).is(422, errcode.IdempotencyKeyReused)
 		ask(body("another-device", "")).is(200, "").into(&other)
 		if other.Refresh == first.Refresh {
 			w.Error("another device got the same pair")
