@@ -85,7 +85,8 @@ func TestBulkCreateWithAnIdempotencyKey(t *testing.T) {
 			fmt.Sprint(failed["details"]) != "map[]" {
 			w.t.Errorf("%s", first.raw)
 		}
-		w.want(w.bulk(strings.Replace(rows, "7", "8", 1), "Idempotency-Key", "once"), http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
+		other := w.bulk(strings.Replace(rows, "7", "8", 1), "Idempotency-Key", "once")
+		w.want(other, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 		if _, total := w.list(nil); total != 1 {
 			w.t.Errorf("%d licenses, want 1", total)
 		}

@@ -279,7 +279,8 @@ func TestBulkGoesOnAfterItBrokeOff(t *testing.T) {
 		if _, changed := w.list(url.Values{"expires_after": {"2099-01-02"}}); changed != 200 {
 			t.Errorf("%d licenses are changed, want 200", changed)
 		}
-		w.want(w.bulkChange(strings.Replace(body, "1", "2", 1), "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity,
+		other := strings.Replace(body, "1", "2", 1)
+		w.want(w.bulkChange(other, "Idempotency-Key", "renewal"), http.StatusUnprocessableEntity,
 			"IDEMPOTENCY_KEY_REUSED")
 		var done answer
 		testkit.Eventually(t, patience, func() error { // the key is given back once the database knows it

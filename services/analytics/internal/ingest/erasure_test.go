@@ -157,10 +157,9 @@ func TestAnErasureHidesNoAttack(t *testing.T) {
 		attack := func(from time.Time) {
 			for i := range 60 {
 				at := from.Add(time.Duration(i) * time.Second)
-				r.handle(s.event(eventsv1.TypeLicenseValidationFailed, at, body{
-					"license_id": "", "license_key_hash": fmt.Sprint(at), "hardware_id": "B", "ip": ip,
-					"error_code": "LICENSE_NOT_FOUND",
-				}))
+				r.handle(s.event(eventsv1.TypeLicenseValidationFailed, at, body{"license_id": "",
+					"license_key_hash": fmt.Sprint(at), "hardware_id": "B", "ip": ip,
+					"error_code": "LICENSE_NOT_FOUND"}))
 			}
 		}
 		anomalies := func(since time.Time) (subjects []string) {

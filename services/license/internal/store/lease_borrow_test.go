@@ -21,9 +21,8 @@ func TestBorrowersAreNoMoreThanSlots(t *testing.T) {
 		made := create(t, r, floating(f))
 		leases := r.leases(t, d, r.clock)
 		borrow := func(device string) (lease.Grant, error) {
-			wanted := lease.Request{
-				Client: client(device), BorrowUntil: licensing.End{At: r.clock.Now().Add(1000 * time.Hour)},
-			}
+			until := licensing.End{At: r.clock.Now().Add(1000 * time.Hour)}
+			wanted := lease.Request{Client: client(device), BorrowUntil: until}
 			return leases.CheckOut(t.Context(), made.Key, wanted)
 		}
 		var all sync.WaitGroup
