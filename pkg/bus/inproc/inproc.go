@@ -186,10 +186,11 @@ func (b *Bus) Vouch(caller context.Context, service string, taken func(context.C
 			b.sign(service)
 		}
 		select {
-		case <-caller.Done():
+		case <-ctx.Done(): // the caller's has ended, or the bus was closed
+			if caller.Err() == nil {
+				return bus.ErrClosed
+			}
 			return nil
-		case <-ctx.Done():
-			return bus.ErrClosed
 		case <-ticker.C:
 		}
 	}
