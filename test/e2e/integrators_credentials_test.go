@@ -73,9 +73,12 @@ func lostRefresh(w *harness) {
 		w.Error("the same Idempotency-Key answers another pair")
 	}
 	third := w.want(w.refresh(second.text("refresh_token")), 200, "")
-	fourth := w.want(w.refresh(second.text("refresh_token")), 200, "") // the answer with third was lost
-	w.want(w.refresh(fourth.text("refresh_token")), 200, "")
-	w.want(w.refresh(third.text("refresh_token")), 401, "INVALID_TOKEN") // void: somebody else has it
+	again = w.want(w.refresh(second.text("refresh_token")), 200, "") // the answer with third was lost
+	if again.text("refresh_token") != third.text("refresh_token") {
+		w.Error("a refresh that is repeated at once answers another pair")
+	}
+	fourth := w.want(w.refresh(third.text("refresh_token")), 200, "")
+	w.want(w.refresh(second.text("refresh_token")), 401, "INVALID_TOKEN") // its pair is in use: somebody else has it
 	w.want(w.refresh(fourth.text("refresh_token")), 401, "INVALID_TOKEN")
 }
 

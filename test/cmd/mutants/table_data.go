@@ -143,8 +143,8 @@ var events = []mutant{
 		name:   "anyone-publishes",
 		breaks: "the broker lets each service publish the events of all",
 		dir:    "pkg/bus/amqp",
-		in:     "topicPermissions",
-		edit:   never("event.Publishers"),
+		in:     "keysOf",
+		edit:   never("!slices.Contains(event.Publishers"),
 		pkg:    "./test/compose", tests: "TestTopologyIsGenerated",
 	},
 	{

@@ -27,6 +27,13 @@ func byKey(rows []Row) []int {
 
 // hold locks what the rows name before the first of them changes anything.
 func (s *Imports) hold(ctx context.Context, rows []Row) error {
+	keys := make([]string, len(rows))
+	for i := range rows {
+		keys[i] = *rows[i].New.Key
+	}
+	if err := s.Store.HoldKeys(ctx, keys); err != nil {
+		return err
+	}
 	var n Names
 	for i := range rows {
 		r := &rows[i]

@@ -13,6 +13,8 @@ type Store interface {
 	// Together runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run more
 	// than once.
 	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// HoldKeys keeps everybody else from making licenses with these keys until the transaction ends.
+	HoldKeys(ctx context.Context, keys []string) error
 	// Hold keeps everybody else from changing or making what rows name until the transaction ends, in the order in
 	// which the whole service locks: the rows then wait for nobody, whatever their order. It makes nothing.
 	Hold(ctx context.Context, n Names) error

@@ -39,6 +39,15 @@ func (s *Store) admit(tx *gorm.DB, rows []licensing.NewRow) (groups heldGroups, 
 	if err := s.keys.Guard(tx); err != nil {
 		return nil, nil, err
 	}
+	var brought []string
+	for i := range rows {
+		if rows[i].Imported {
+			brought = append(brought, rows[i].Key)
+		}
+	}
+	if err := s.holdKeys(tx, brought); err != nil {
+		return nil, nil, err
+	}
 	if groups, err = s.lockGroups(tx, rows); err != nil {
 		return nil, nil, err
 	}

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -11,6 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // Lock implements licensing.Store.
@@ -33,15 +37,43 @@ func uuids(ids []string) []string {
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !uid.Is(id) })
 }
 
+// HoldKeys implements licenseimport.Store.
+func (s *Store) HoldKeys(ctx context.Context, keys []string) error {
+	return translate(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := s.keys.Guard(tx); err != nil {
+			return err
+		}
+		return s.holdKeys(tx, keys)
+	}))
+}
+
+// holdKeys has those that bring the same keys come one after the other, by advisory locks: of a license that is not
+// there yet there is nothing else to lock, and a transaction that finds one later than it locked others would lock it
+// out of order. SQLite has one writer at a time.
+func (s *Store) holdKeys(tx *gorm.DB, keys []string) error {
+	if len(keys) == 0 || s.db.Engine() == db.SQLite {
+		return nil
+	}
+	locks := make([]int64, len(keys))
+	for i, key := range keys {
+		mac := s.keys.Ring.MAC(keyPurpose, []byte(licensing.NormalizeKey(key)))
+		locks[i] = int64(binary.BigEndian.Uint64(mac.Sum[:8]))
+	}
+	slices.Sort(locks)
+	list, err := json.Marshal(locks) // as a PostgreSQL array, but for its brackets
+	if err != nil {
+		return err
+	}
+	return tx.Exec("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(?::bigint[]) AS k",
+		"{"+strings.Trim(string(list), "[]")+"}").Error
+}
+
 // Hold implements licenseimport.Store. SQLite has one writer at a time.
 func (s *Store) Hold(ctx context.Context, n licenseimport.Names) error {
 	if s.db.Engine() == db.SQLite {
 		return nil
 	}
 	return translate(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		if err := s.keys.Guard(tx); err != nil {
-			return err
-		}
 		if err := s.lockLicenses(tx, n.LicenseIDs); err != nil {
 			return err
 		}

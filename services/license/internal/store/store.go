@@ -8,13 +8,14 @@
 //
 //  1. the row of the master key that it writes with, and the row of a trial
 //  2. the organisation of delegated keys, then its slaves
-//  3. licenses
-//  4. users
-//  5. license groups
-//  6. products
-//  7. customers
-//  8. what it makes under a name or key that others may choose as well: new users, then new licenses
-//  9. what belongs to a license or user that it holds: devices, leases, counters, keys
+//  3. the keys that callers bring for licenses, by advisory locks
+//  4. licenses
+//  5. users
+//  6. license groups
+//  7. products
+//  8. customers
+//  9. what it makes under a name or key that others may choose as well: new users, then new licenses
+//  10. what belongs to a license or user that it holds: devices, leases, counters, keys
 //
 // Of one kind, it locks rows in the order of their ids (products by codes, customers by customer ids, new licenses by
 // keys), and never in that of a request. To insert a row is to lock it: who inserts the same waits. A transaction that
