@@ -77,11 +77,11 @@ func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
 func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
 	return b.Bus.Consume(ctx, q, func(ctx context.Context, events []event.Event) error {
 		began := b.clock.Now()
-		b.lag.works(q.Name, events)
+		b.lag.begun(q.Name, events)
 		err := h(ctx, events)
 		var rejected bus.Rejected
 		if err != nil && !errors.As(err, &rejected) {
-			b.lag.failed(q.Name)
+			b.lag.ended(q.Name, false)
 			return err // they come again
 		}
 		b.consumedBatch(q.Name, events, began)
@@ -91,6 +91,6 @@ func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) e
 
 func (b *observedBus) consumedBatch(queue string, events []event.Event, began time.Time) {
 	b.consumed.WithLabelValues(queue).Add(float64(len(events)))
-	b.lag.done(queue)
+	b.lag.ended(queue, true)
 	b.took.WithLabelValues(queue).Observe(b.clock.Now().Sub(began).Seconds())
 }

@@ -27,7 +27,7 @@ type progress struct {
 	oldest time.Time // event of the batch
 	at     time.Time // of the last change
 	works  bool
-	ended  time.Duration // lag when the batch was taken in, -1 while it is not
+	final  time.Duration // lag when the batch was taken in, -1 while it is not
 }
 
 func newLag(c clock.Clock) *lag {
@@ -36,11 +36,11 @@ func newLag(c clock.Clock) *lag {
 		[]string{"queue"}, nil)}
 }
 
-// works says that a batch is tried.
-func (l *lag) works(queue string, events []event.Event) {
+// begun says that a batch is tried.
+func (l *lag) begun(queue string, events []event.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := &progress{at: l.clock.Now(), works: true, ended: -1}
+	p := &progress{at: l.clock.Now(), works: true, final: -1}
 	p.oldest = p.at
 	for i := range events {
 		if events[i].Time.Before(p.oldest) {
@@ -50,20 +50,15 @@ func (l *lag) works(queue string, events []event.Event) {
 	l.of[queue] = p
 }
 
-// failed says that it comes again.
-func (l *lag) failed(queue string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.of[queue].at, l.of[queue].works = l.clock.Now(), false
-}
-
-// done says that it was taken in.
-func (l *lag) done(queue string) {
-	l.failed(queue)
+// ended says that the batch was taken in, or that it comes again because it failed.
+func (l *lag) ended(queue string, takenIn bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.of[queue]
-	p.ended = p.at.Sub(p.oldest)
+	p.at, p.works = l.clock.Now(), false
+	if takenIn {
+		p.final = p.at.Sub(p.oldest)
+	}
 }
 
 // behind is the lag now.
@@ -71,8 +66,8 @@ func (p *progress) behind(now time.Time) time.Duration {
 	switch {
 	case !p.works && now.Sub(p.at) > lagHolds:
 		return 0
-	case p.ended >= 0:
-		return p.ended
+	case p.final >= 0:
+		return p.final
 	}
 	return now.Sub(p.oldest)
 }

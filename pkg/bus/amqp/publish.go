@@ -84,7 +84,7 @@ func (p *publisher) send(ctx context.Context, msgs []message) error {
 	}
 	p.slots <- c.orNil()
 	if err != nil {
-		return fmt.Errorf("publish: %w", p.refused(ctx, c.conn, err))
+		return fmt.Errorf("publish: %w", p.handleRefusal(ctx, c.conn, err))
 	}
 	return nil
 }

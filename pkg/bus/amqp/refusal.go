@@ -50,9 +50,9 @@ func (r *refusals) note(e *amqp091.Error) (remake bool) {
 	return true
 }
 
-// refused makes the most of a failure: where the broker closed the channel because an exchange or a permission is
-// missing, that is remembered, and an exchange declared again.
-func (p *publisher) refused(ctx context.Context, conn *amqp091.Connection, err error) error {
+// handleRefusal returns err, the failure of a publication. Where the broker closed the channel because an exchange or a
+// permission is missing, that is remembered, and an exchange declared again.
+func (p *publisher) handleRefusal(ctx context.Context, conn *amqp091.Connection, err error) error {
 	var e *amqp091.Error
 	if !errors.As(err, &e) || !e.Server || e.Code != amqp091.NotFound && e.Code != amqp091.AccessRefused {
 		return err

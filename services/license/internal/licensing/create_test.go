@@ -74,7 +74,7 @@ func FuzzNewLicense(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, key, feature, metadata string, features, number, days int) {
 		in := input{text, key, feature, metadata, features, number, days}
 		if !in.valid() {
-			t.Skip("the edge refuses it")
+			return // it does not get past the decoding of requests
 		}
 		n := NewLicense{
 			CustomerID: text, Product: text, Key: &key, Metadata: json.RawMessage(metadata), TermsChange: TermsChange{
@@ -105,7 +105,7 @@ func FuzzPatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, key, feature, metadata string, features, number, days int) {
 		in := input{text, key, feature, metadata, features, number, days}
 		if !in.valid() {
-			t.Skip("the edge refuses it")
+			return // it does not get past the decoding of requests
 		}
 		list, raw, on := in.list(), json.RawMessage(metadata), number%2 == 0
 		expires := noon.Add(time.Duration(days))

@@ -186,8 +186,9 @@ func (l *License) apply(p *Patch, now time.Time) {
 		}
 	}
 	if !l.IsActive && p.DeactivationReason != nil {
-		was := l.LastDeactivation()
-		l.Deactivation = &LicenseDeactivation{At: was.At, Reason: *p.DeactivationReason, Version: was.Version}
+		d := l.LastDeactivation()
+		d.Reason = *p.DeactivationReason
+		l.Deactivation = &d
 	}
 }
 

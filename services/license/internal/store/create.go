@@ -41,8 +41,8 @@ func (s *Store) admit(tx *gorm.DB, rows []licensing.NewRow) (groups heldGroups, 
 	}
 	var brought []string
 	for i := range rows {
-		if rows[i].Imported {
-			brought = append(brought, rows[i].Key)
+		if key := broughtKey(&rows[i]); key != "" {
+			brought = append(brought, key)
 		}
 	}
 	if err := s.holdKeys(tx, brought); err != nil {
