@@ -6,14 +6,16 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
 )
 
+// Query is one call of Find or Exec of the handle that it is given.
+type Query = func(tx *gorm.DB) *gorm.DB
+
 // Pipeline carries out queries of a transaction in their order. On PostgreSQL they share one round trip, and each sees
-// what is committed when its turn comes, as if it were sent alone. A query is one call of Find or Exec of the handle
-// that it is given, which fills nothing, and tells of no row, before all have been sent; it finds its rows by an index.
-func Pipeline(tx *gorm.DB, queries ...func(tx *gorm.DB) *gorm.DB) error {
+// what is committed when its turn comes, as if it were sent alone. A query fills nothing, and tells of no row, before
+// all have been sent; it finds its rows by an index.
+func Pipeline(tx *gorm.DB, queries ...Query) error {
 	shared, ok := tx.Statement.ConnPool.(*pgTx)
 	if !ok || len(queries) < 2 {
 		for _, query := range queries {
@@ -23,79 +25,74 @@ func Pipeline(tx *gorm.DB, queries ...func(tx *gorm.DB) *gorm.DB) error {
 		}
 		return nil
 	}
-	if !shared.piped {
-		shared.piped = true
-		queries = append([]func(*gorm.DB) *gorm.DB{planForLookUps}, queries...)
-	}
-	batch, built := &pgx.Batch{}, make([]*gorm.DB, len(queries))
-	for i, query := range queries {
-		q := query(tx.Session(&gorm.Session{NewDB: true, DryRun: true, Context: tx.Statement.Context}))
-		if q.Error != nil {
-			return q.Error
-		}
-		batch.Queue(q.Statement.SQL.String(), q.Statement.Vars...)
-		built[i] = q
-	}
-	return shared.send(tx.Statement.Context, batch, built)
-}
-
-// planForLookUps has PostgreSQL plan the statements of a transaction once for all parameters, since planning one that
-// names many columns takes longer than carrying it out, and read no whole table: a plan may be older than the rows.
-func planForLookUps(tx *gorm.DB) *gorm.DB {
-	return tx.Exec("SELECT set_config('plan_cache_mode', 'force_generic_plan', true), " +
-		"set_config('enable_seqscan', 'off', true)")
-}
-
-// pgTx is a transaction whose connection takes pipelines, too.
-type pgTx struct {
-	*sql.Tx
-	conn  *sql.Conn
-	piped bool // there was a pipeline before
-}
-
-// pgPool is a pool whose transactions take pipelines.
-type pgPool struct{ pool }
-
-// BeginTx implements gorm.ConnPoolBeginner.
-func (p pgPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
-	conn, err := p.Conn(ctx)
+	p, err := newPipeline(tx, queries)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tx, err := conn.BeginTx(ctx, opts)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return &pgTx{Tx: tx, conn: conn}, nil
+	return shared.send(tx.Statement.Context, p)
 }
 
-// Commit implements gorm.TxCommitter.
-func (t *pgTx) Commit() error { return errors.Join(t.Tx.Commit(), t.conn.Close()) }
-
-// Rollback implements gorm.TxCommitter.
-func (t *pgTx) Rollback() error { return errors.Join(t.Tx.Rollback(), t.conn.Close()) }
-
-func (t *pgTx) send(ctx context.Context, batch *pgx.Batch, built []*gorm.DB) error {
-	return t.conn.Raw(func(conn any) (err error) {
-		server := conn.(*stdlib.Conn).Conn()
-		if server.PgConn().TxStatus() != 'T' {
-			return sql.ErrTxDone // it ended with its context; what comes after it would be no part of it
+// TxEnding runs fn as Tx does, and after it the queries that fn returns. They are a Pipeline, of which nothing is read:
+// on PostgreSQL it shares the round trip of the commit, unless ctx carries a transaction.
+func (d *DB) TxEnding(ctx context.Context, fn func(ctx context.Context, tx *gorm.DB) ([]Query, error)) error {
+	joins := d.InTx(ctx)
+	return d.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		last, err := fn(ctx, tx)
+		if err != nil {
+			return err
 		}
-		results := server.SendBatch(ctx, batch)
-		defer func() { err = errors.Join(err, results.Close()) }()
-		for _, q := range built {
-			if err := readResult(results, q); err != nil {
-				return err
-			}
+		if own, ok := tx.Statement.ConnPool.(*pgTx); ok && !joins && len(last) > 0 {
+			own.last, err = newPipeline(tx, last)
+			return err
 		}
-		return nil
+		return Pipeline(tx, last...)
 	})
 }
 
+// pipeline is queries that are sent together. A statement without a handle returns nothing that is read.
+type pipeline struct {
+	batch pgx.Batch
+	built []*gorm.DB
+}
+
+func newPipeline(tx *gorm.DB, queries []Query) (*pipeline, error) {
+	p := &pipeline{}
+	for _, query := range queries {
+		q := query(tx.Session(&gorm.Session{NewDB: true, DryRun: true, Context: tx.Statement.Context}))
+		if q.Error != nil {
+			return nil, q.Error
+		}
+		p.batch.Queue(q.Statement.SQL.String(), q.Statement.Vars...)
+		p.built = append(p.built, q)
+	}
+	return p, nil
+}
+
+func (p *pipeline) prepend(statement string) {
+	p.batch.QueuedQueries = append([]*pgx.QueuedQuery{{SQL: statement}}, p.batch.QueuedQueries...)
+	p.built = append([]*gorm.DB{nil}, p.built...)
+}
+
+func (p *pipeline) append(statement string) {
+	p.batch.Queue(statement)
+	p.built = append(p.built, nil)
+}
+
+func (p *pipeline) run(ctx context.Context, server *pgx.Conn) (err error) {
+	results := server.SendBatch(ctx, &p.batch)
+	defer func() { err = errors.Join(err, results.Close()) }()
+	for _, q := range p.built {
+		if err := readResult(results, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func readResult(results pgx.BatchResults, q *gorm.DB) error {
-	if q.Statement.Dest == nil {
-		_, err := results.Exec()
-		return err
+	if q == nil || q.Statement.Dest == nil {
+		tag, err := results.Exec()
+		return errors.Join(err, committed(tag))
 	}
 	rows, err := results.Query()
 	if err != nil {

@@ -123,14 +123,14 @@ func (s *Store) runLeaseBatch(ctx context.Context, wanted []leaseRequest) ([]lea
 // who must not keep the others waiting; otherwise it waits, and there is one request.
 func (s *Store) runLeases(ctx context.Context, batch []leaseRequest, skip bool) ([]leaseResult, error) {
 	var all []leaseResult
-	err := s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		pools, err := s.loadPools(tx, batch, leaseNow(s.db, s.clock), leaseLock(skip))
+	err := s.db.TxEnding(ctx, func(ctx context.Context, tx *gorm.DB) ([]db.Query, error) {
+		pools, err := s.loadPools(tx, batch, leaseNow(s.db, s.clock), s.leaseLock(skip))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var events []event.Event
 		if all, events, err = decideAll(batch, pools, skip); err != nil {
-			return err
+			return nil, err
 		}
 		s.tell(ctx, pools, events)
 		return s.writePools(ctx, tx, pools, events)
@@ -173,25 +173,25 @@ func decideAll(
 	return all, events, nil
 }
 
-// writePools writes the leases that were changed, licenses whose time has begun with a lease, and the events.
-func (s *Store) writePools(ctx context.Context, tx *gorm.DB, pools map[string]*pool, events []event.Event) error {
+// writePools writes licenses whose time has begun with a lease. The leases that were changed and the events are what it
+// returns.
+func (s *Store) writePools(
+	ctx context.Context, tx *gorm.DB, pools map[string]*pool, events []event.Event,
+) ([]db.Query, error) {
 	var rows []leaseRow
 	for _, p := range pools {
 		if err := writeLicense(tx, &p.before, &p.License); err != nil {
-			return err
+			return nil, err
 		}
 		for _, l := range p.Changed() {
 			rows = append(rows, newLeaseRow(l))
 		}
 	}
 	writes, err := s.outbox.Adding(ctx, events)
-	if err != nil {
-		return err
-	}
-	if len(rows) > 0 {
+	if err == nil && len(rows) > 0 {
 		writes = append(writes, s.upsertLeases(rows))
 	}
-	return db.Pipeline(tx, writes...)
+	return writes, err
 }
 
 const upsertLeases = `INSERT INTO leases (id, license_id, hardware_id, session_id, device_name, entitlement, leased_at,

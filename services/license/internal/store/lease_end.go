@@ -64,7 +64,7 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 		batch[i].LicenseID, ids[i] = due[i].LicenseID, due[i].ID
 	}
 	var licenses []licenseRow
-	if err := licensesOf(batch, &licenses, leaseLock(true))(tx).Error; err != nil {
+	if err := licensesOf(batch, &licenses, s.leaseLock(true))(tx).Error; err != nil {
 		return 0, err
 	}
 	locked := make(map[string]*licensing.License, len(licenses))

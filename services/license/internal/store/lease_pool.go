@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
@@ -39,8 +38,8 @@ var (
 		FROM unnest(?::uuid[], ?::text[], ?::text[], ?::uuid[]) AS w(license_id, hardware_id, session_id, lease_id)`
 	leasesPostgres = "SELECT " + leaseColumns + wantedPostgres + ` CROSS JOIN LATERAL (
 		SELECT * FROM leases WHERE license_id = w.license_id AND hardware_id = w.hardware_id
-			AND session_id = w.session_id AND ending = ''
-		UNION SELECT * FROM leases WHERE id = w.lease_id AND license_id = w.license_id) l`
+			AND session_id = w.session_id AND ending = '' AND id IS DISTINCT FROM w.lease_id
+		UNION ALL SELECT * FROM leases WHERE id = w.lease_id AND license_id = w.license_id) l`
 	devicesPostgres = "SELECT " + deviceColumns + wantedPostgres + ` CROSS JOIN LATERAL (
 		SELECT * FROM devices WHERE license_id = w.license_id
 			AND hardware_id IN (w.hardware_id, (SELECT hardware_id FROM leases WHERE id = w.lease_id)) OFFSET 0) d`
@@ -81,19 +80,18 @@ type pool struct {
 	calls  int
 }
 
-// loadPools loads the licenses of a batch and what the requests name of their leases. lock may lock the licenses, and
-// leave some out; what is read after it, the time too, is as of then: anyone who had a lock before has an earlier time.
-func (s *Store) loadPools(
-	tx *gorm.DB, batch []leaseRequest, now any, lock ...clause.Expression,
-) (map[string]*pool, error) {
-	var found found
+// loadPools loads the licenses of a batch and what the requests name of their leases. lock, empty for none, locks the
+// licenses, and may leave some out; what is read after it, the time too, is as of then: anyone who had a lock before has
+// an earlier time.
+func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, now any, lock string) (map[string]*pool, error) {
+	found := newFound(len(batch))
 	counts, leases, devices, wanted := countsPostgres, leasesPostgres, devicesPostgres, wantedColumns
 	if s.db.Engine() == db.SQLite {
 		counts, leases, devices, wanted = countsSQLite, leasesSQLite, devicesSQLite, wantedDocument
 	}
 	requests := wanted(batch)
 	err := db.Pipeline(tx,
-		licensesOf(batch, &found.licenses, lock...),
+		licensesOf(batch, &found.licenses, lock),
 		func(tx *gorm.DB) *gorm.DB { return tx.Raw(counts, now, requests[0]).Find(&found.counts) },
 		func(tx *gorm.DB) *gorm.DB { return tx.Raw(leases, requests...).Find(&found.leases) },
 		func(tx *gorm.DB) *gorm.DB { return tx.Raw(devices, requests...).Find(&found.devices) },
@@ -116,12 +114,16 @@ func (s *Store) loadPools(
 	return pools, nil
 }
 
-func leaseLock(skip bool) clause.Locking {
-	lock := clause.Locking{Strength: "NO KEY UPDATE"}
-	if skip {
-		lock.Options = clause.LockingOptionsSkipLocked
+// leaseLock is the end of a statement that locks licenses. With skip it leaves out those that somebody else holds. On
+// SQLite a transaction that writes is alone.
+func (s *Store) leaseLock(skip bool) string {
+	switch {
+	case s.db.Engine() == db.SQLite:
+		return ""
+	case skip:
+		return " FOR NO KEY UPDATE SKIP LOCKED"
 	}
-	return lock
+	return " FOR NO KEY UPDATE"
 }
 
 // PeekLeases implements lease.Store.
@@ -129,7 +131,7 @@ func (s *Store) PeekLeases(ctx context.Context, c lease.Call, now time.Time) (*l
 	if !uid.Is(c.LicenseID) {
 		return nil, licensing.ErrNotFound
 	}
-	pools, err := s.loadPools(s.db.Read(ctx), []leaseRequest{{Call: c}}, instant(s.db, now))
+	pools, err := s.loadPools(s.db.Read(ctx), []leaseRequest{{Call: c}}, instant(s.db, now), "")
 	switch {
 	case err != nil:
 		return nil, translate(err)
@@ -155,10 +157,20 @@ type leaseCount struct {
 	EarliestEnd db.Time
 }
 
-func licensesOf(batch []leaseRequest, rows *[]licenseRow, lock ...clause.Expression) func(*gorm.DB) *gorm.DB {
+// newFound has room for what n requests need, so that gorm does not make more: a license is large.
+func newFound(n int) *found {
+	return &found{
+		licenses: make([]licenseRow, 0, n),
+		counts:   make([]leaseCount, 0, n),
+		leases:   make([]leaseRow, 0, n),
+		devices:  make([]deviceRow, 0, n),
+	}
+}
+
+// licensesOf is a plain text, which gorm need not build anew from the columns for every batch.
+func licensesOf(batch []leaseRequest, rows *[]licenseRow, lock string) db.Query {
 	return func(tx *gorm.DB) *gorm.DB {
-		return tx.Table("licenses").Select(licenseColumns).Clauses(lock...).
-			Where(db.In("id", licenseIDs(batch))).Find(rows)
+		return tx.Raw("SELECT "+licenseColumns+" FROM licenses WHERE ?"+lock, db.In("id", licenseIDs(batch))).Find(rows)
 	}
 }
 
