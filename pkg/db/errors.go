@@ -38,8 +38,11 @@ var pgAway = []string{
 // conflict that outlived its retries) apierr.ErrUnavailable with err as its cause. Everything else, also what is typed
 // already, it returns as it is.
 func Error(err error) error {
+	if err == nil {
+		return nil // at no cost: warm answers pass here
+	}
 	var typed *apierr.Error
-	if err == nil || errors.As(err, &typed) {
+	if errors.As(err, &typed) {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || IsRetryable(err) || connectionLost(err) || serverRefuses(err) {

@@ -33,7 +33,7 @@ func messages(events []event.Event, app string) ([]message, error) {
 			counts[events[i].Type]++
 		}
 	}
-	made := make([]message, 0, len(events))
+	var made []message // of thousands of events a few, when they are telemetry
 	batches := map[string][]event.Event{}
 	flush := func(eventType string) error {
 		m, err := batchMessage(batches[eventType], app)
