@@ -229,7 +229,12 @@ var steps = []func(l *lifecycle, device string, n int){
 	},
 	func(l *lifecycle, _ string, n int) {
 		if seats := 1 + n%3; seats != l.seats {
-			l.does("change-policy", fmt.Sprintf(`{"policy":"seats-%d"}`, seats), "license.updated")
+			event := "license.updated"
+			if l.trial { // it was sold, and its time begins
+				event = "license.converted"
+				l.moves(func() { l.end = l.clock.Now().Add(30 * 24 * time.Hour) })
+			}
+			l.does("change-policy", fmt.Sprintf(`{"policy":"seats-%d"}`, seats), event)
 			l.seats, l.trial = seats, false
 			l.start, l.grace = time.Time{}, hoursOf(hoursOfGrace) // a policy replaces all terms but a running end
 		}

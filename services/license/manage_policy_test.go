@@ -185,14 +185,14 @@ func TestALicenseTakesAPolicy(t *testing.T) {
 func TestChangePolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, policy := range []string{
-			`{"code":"trial","duration_days":14,"is_trial":true,"features":["a"]}`,
+			`{"code":"monthly","duration_days":14,"features":["a"]}`,
 			`{"code":"yearly","duration_months":12,"max_devices":9}`,
 			`{"code":"forever"}`, `{"code":"other","product":"editor"}`,
 		} {
 			w.products("POST", "", `{"code":"editor"}`)
 			w.want(w.policies("POST", "", policy), http.StatusCreated, "")
 		}
-		made := w.manage("POST", "", `{"customer_id":"a","policy":"trial","max_offline_hours":5}`)
+		made := w.manage("POST", "", `{"customer_id":"a","policy":"monthly","max_offline_hours":5}`)
 		id, end := made.body["license_id"].(string), made.body["expires_at"]
 		change := func(policy string) answer {
 			return w.manage("POST", "/"+id+"/change-policy", `{"policy":"`+policy+`"}`)

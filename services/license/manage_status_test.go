@@ -109,6 +109,58 @@ func TestRenewAndConvert(t *testing.T) {
 	})
 }
 
+// TestATrialIsConvertedByAPolicy begins the time of the policy that was bought. No policy makes a trial of what was sold.
+func TestATrialIsConvertedByAPolicy(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for _, policy := range []string{
+			`{"code":"trial","is_trial":true,"duration_days":14,"max_devices":1}`,
+			`{"code":"year","duration_months":12,"max_devices":3}`,
+		} {
+			w.want(w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies", policy), http.StatusCreated, "")
+		}
+		trial := func() string {
+			made := w.manage("POST", "", `{"customer_id":"acme","policy":"trial"}`)
+			return made.body["license_id"].(string)
+		}
+		refusesPolicy := func(got answer) {
+			w.t.Helper()
+			w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
+			details, _ := got.body["details"].(map[string]any)
+			if fields, _ := details["fields"].(map[string]any); fields["policy"] == nil {
+				w.t.Errorf("not refused for its policy: %s", got.raw)
+			}
+		}
+		bought, changed, kept := trial(), trial(), trial()
+		w.clock.Advance(13 * 24 * time.Hour)
+		refusesPolicy(w.manage("POST", "/"+bought+"/convert", `{"policy":"trial"}`))
+		refusesPolicy(w.manage("POST", "/"+bought+"/convert", `{"policy":"yaer"}`))
+		l := w.alter(bought, "convert", `{"policy":"year","max_devices":5}`)
+		year := w.clock.Now().AddDate(1, 0, 0).Sub(w.clock.Now())
+		if l["is_trial"] != false || l["policy"] != "year" || l["max_devices"] != 5.0 || l["expires_at"] != w.at(year) {
+			t.Errorf("converted by its policy: %v", l)
+		}
+		l = w.alter(changed, "change-policy", `{"policy":"year"}`)
+		if l["is_trial"] != false || l["max_devices"] != 3.0 || l["expires_at"] != w.at(year) ||
+			w.logged(changed)[0] != "license.converted" {
+			t.Errorf("converted by a change of its policy: %v", l)
+		}
+		w.alter(kept, "convert", `{"duration_months":1,"max_devices":2}`)
+		refusesPolicy(w.manage("POST", "/"+kept+"/change-policy", `{"policy":"trial"}`))
+		applied := w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies/trial/apply", `{"dry_run":false}`)
+		w.want(applied, http.StatusMultiStatus, "")
+		results := applied.body["results"].([]any)
+		row := results[0].(map[string]any)
+		details, _ := row["details"].(map[string]any)
+		fields, _ := details["fields"].(map[string]any)
+		if len(results) != 1 || row["license_id"] != kept || row["ok"] != false || fields["policy"] == nil {
+			t.Errorf("applied: %s", applied.raw)
+		}
+		if l := w.get(kept); l["is_trial"] != false || l["max_devices"] != 2.0 {
+			t.Errorf("a license that was sold became a trial again: %v", l)
+		}
+	})
+}
+
 func TestStatusInputs(t *testing.T) {
 	w, id := untouched(t)
 	for _, bad := range []struct{ action, body string }{

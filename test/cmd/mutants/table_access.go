@@ -123,7 +123,7 @@ var credentials = []mutant{
 		name:   "if-match-ignored",
 		breaks: "If-Match holds no change up",
 		dir:    "services/license/internal/licensing",
-		edit:   never("*a.ifVersion !="),
+		edit:   replace("*version == l.Version", "true"),
 		pkg:    licenseAPI, tests: "TestVersions",
 	},
 	{

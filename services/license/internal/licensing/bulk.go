@@ -37,15 +37,15 @@ func (s *Licenses) SuspendAll(n NewSuspension) (Action, error) {
 
 // ReinstateAll is Reinstate for many licenses.
 func (s *Licenses) ReinstateAll() Action {
-	return func(ch *Change, by *Actor, now time.Time) error { return ch.alter(by, reinstatement(nil, now), now) }
+	return func(ch *Change, by *Actor, now time.Time) error { return ch.alter(by, reinstatement(now), now) }
 }
 
 // ConvertAll is Convert for many licenses. Errors: VALIDATION_ERROR.
-func (s *Licenses) ConvertAll(c TermsChange) (Action, error) {
-	c.ShortLeases = s.ShortLeases
+func (s *Licenses) ConvertAll(ctx context.Context, c Conversion) (Action, error) {
+	policy, err := s.boughtPolicy(ctx, &c)
 	return func(ch *Change, by *Actor, now time.Time) error {
-		return ch.alter(by, conversion(nil, c, now), now)
-	}, c.checkConversion()
+		return ch.alter(by, conversion(&c, policy, now), now)
+	}, err
 }
 
 // UpdateAll is Update for many licenses. Errors: VALIDATION_ERROR.

@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -218,8 +219,24 @@ func TestTransferNeedsTwoDevices(t *testing.T) {
 	}
 }
 
+func TestRequireExpected(t *testing.T) {
+	l := License{Version: 7}
+	for name, tc := range map[string]struct {
+		ctx  context.Context
+		want error
+	}{
+		"no condition":    {ctx: t.Context()},
+		"any version":     {ctx: Expecting(t.Context(), nil)},
+		"its version":     {ctx: Expecting(t.Context(), new(7))},
+		"another version": {ctx: Expecting(t.Context(), new(6)), want: ErrVersionMismatch},
+	} {
+		if err := RequireExpected(tc.ctx, &l); !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tc.want)
+		}
+	}
+}
+
 func TestPatch(t *testing.T) {
-	ptr := func(n int) *int { return &n }
 	yes, no, reason := true, false, "fraud"
 	blank, long := " ", strings.Repeat("x", 256)
 	past := noon.Add(-time.Hour)
@@ -242,11 +259,8 @@ func TestPatch(t *testing.T) {
 			want: apierr.InvalidField("", "")},
 		"reason too long": {patch: Patch{IsActive: &yes, DeactivationReason: &long},
 			want: apierr.InvalidField("", "")},
-		"no customer": {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
-		"version matches": {patch: Patch{IfVersion: ptr(7), TermsChange: TermsChange{MaxDevices: Some(9)}},
-			event: &eventsv1.LicenseUpdated{}},
-		"version differs": {patch: Patch{IfVersion: ptr(6), TermsChange: TermsChange{MaxDevices: Some(9)}},
-			want: ErrVersionMismatch},
+		"no customer":   {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
+		"another limit": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(9)}}, event: &eventsv1.LicenseUpdated{}},
 		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
 			event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool {
 				return l.Deactivation.At.Equal(noon) && l.Deactivation.Reason == reason

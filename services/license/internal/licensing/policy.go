@@ -148,12 +148,20 @@ func (s *Licenses) ChangePolicy(ctx context.Context, by *Actor, licenseID, code 
 	return out, err
 }
 
-// takePolicy gives the license the terms of a policy. One that has them already stays as it is.
+// takePolicy gives the license the terms of a policy. One that has them already stays as it is. A trial that takes the
+// policy of full licenses was sold, and is converted; what was sold does not become a trial again because its policy
+// makes trials.
 func (ch *Change) takePolicy(by *Actor, p *Policy, now time.Time) error {
 	before := ch.License
 	l := &ch.License
-	if p.Product != "" && p.Product != l.Product {
+	switch {
+	case p.Product != "" && p.Product != l.Product:
 		return apierr.InvalidField("policy", otherProduct(p))
+	case p.IsTrial && !l.IsTrial:
+		return apierr.InvalidField("policy", "makes trials, and the license is none, or no longer; to make it one all "+
+			"the same, set its terms and is_trial by PATCH")
+	case l.IsTrial && !p.IsTrial:
+		return ch.alter(by, conversion(&Conversion{}, p, now), now)
 	}
 	l.Policy = p.Code
 	l.setTerms(p.Terms, now)

@@ -13,7 +13,6 @@ import (
 // Renewal is how far the end of a license moves. Without Days, Months and Until it moves by the duration of the
 // license.
 type Renewal struct {
-	IfVersion *int
 	// At most one of Days, Months and Until is given.
 	Days, Months *int
 	Until        *End
@@ -37,9 +36,8 @@ func (s *Licenses) Renew(ctx context.Context, by *Actor, licenseID string, r Ren
 
 func (r Renewal) alteration(now time.Time) alteration {
 	return alteration{
-		ifVersion: r.IfVersion,
-		make:      func(l *License) error { return l.renew(&r, now) },
-		action:    func(*License, *License) string { return "license.renew" },
+		make:   func(l *License) error { return l.renew(&r, now) },
+		action: func(*License, *License) string { return "license.renew" },
 		event: func(before, l *License, _ []string) proto.Message {
 			return renewed(l, before.ExpiresAt, now)
 		},

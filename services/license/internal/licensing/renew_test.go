@@ -60,8 +60,6 @@ func TestRenew(t *testing.T) {
 			renewal: Renewal{Until: &End{At: utc(t, "2026-12-31T10:00:00Z")}, From: "now"}, refused: invalid},
 		"perpetual":        {renewal: Renewal{Days: new(30)}, refused: ErrPerpetual},
 		"awaits its start": {terms: Terms{DurationDays: 14, FirstActivation: true}, refused: ErrPerpetual},
-		"other version": {expires: "2026-03-10T12:00:00Z", renewal: Renewal{Days: new(1), IfVersion: new(1)},
-			refused: ErrVersionMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &oneLicense{License: License{Terms: tc.terms, IsActive: true, Version: 7}}
@@ -135,7 +133,7 @@ func TestSuspend(t *testing.T) {
 		t.Errorf("is_active true reinstated: %+v, %v", s.Suspension, err)
 	}
 	for range 2 { // the second time nothing happens
-		if l, err := s.licenses().Reinstate(t.Context(), &Actor{}, "l", nil); err != nil || l.Suspension != nil ||
+		if l, err := s.licenses().Reinstate(t.Context(), &Actor{}, "l"); err != nil || l.Suspension != nil ||
 			l.Version != 4 {
 			t.Errorf("%+v, %v", l, err)
 		}
@@ -168,20 +166,21 @@ func TestConvert(t *testing.T) {
 			ends: noon.Add(9 * day)},
 	} {
 		s := &oneLicense{License: trial}
-		l, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil, tc.change)
+		l, err := s.licenses().Convert(t.Context(), &Actor{}, "l", Conversion{TermsChange: tc.change})
 		if err != nil || l.IsTrial || !l.ExpiresAt.Equal(tc.ends) {
 			t.Errorf("%s: ends %s, want %s: %v", name, l.ExpiresAt, tc.ends, err)
 		}
 		s.event(t, "license.convert")
 		before := s.License
-		if _, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil, tc.change); !errors.Is(err, ErrNotTrial) {
+		_, err = s.licenses().Convert(t.Context(), &Actor{}, "l", Conversion{TermsChange: tc.change})
+		if !errors.Is(err, ErrNotTrial) {
 			t.Errorf("%s, again: %v", name, err)
 		}
 		s.unchanged(t, before)
 	}
 	s := &oneLicense{License: trial}
-	if _, err := s.licenses().Convert(t.Context(), &Actor{}, "l", nil,
-		TermsChange{IsTrial: new(true)}); apierr.From(err).Kind != apierr.Invalid {
+	if _, err := s.licenses().Convert(t.Context(), &Actor{}, "l",
+		Conversion{TermsChange: TermsChange{IsTrial: new(true)}}); apierr.From(err).Kind != apierr.Invalid {
 		t.Errorf("a trial again: %v", err)
 	}
 	s.unchanged(t, trial)

@@ -43,14 +43,11 @@ type Rotated struct {
 // and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound,
 // ErrVersionMismatch.
 func (s *Licenses) RotateKey(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, overlap time.Duration,
+	ctx context.Context, by *Actor, licenseID string, overlap time.Duration,
 ) (Rotated, error) {
 	var out Rotated
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
 		now := s.Clock.Now()
-		if err := ch.requireVersion(ifVersion); err != nil {
-			return err
-		}
 		r := Rotation{Key: NewKey()}
 		if overlap > 0 {
 			r.Until = now.Add(overlap)
@@ -70,14 +67,6 @@ func (ch *Change) rotate(by *Actor, r Rotation, now time.Time) {
 	ch.Emit(keyRotated(l, r.Until, now))
 	ch.Emit(audited(by, "license.rotate_key", l.ID, map[string]any{"license_key": before},
 		map[string]any{"license_key": l.MaskedKey, "former_key_valid_until": timeValue(r.Until)}))
-}
-
-// requireVersion is VersionError unless the license has a version; nil asks for none.
-func (ch *Change) requireVersion(version *int) error {
-	if version != nil && *version != ch.License.Version {
-		return &VersionError{refusal{ErrVersionMismatch}, ch.License.Version}
-	}
-	return nil
 }
 
 func keyRotated(l *License, until, now time.Time) proto.Message {

@@ -12,8 +12,7 @@ import (
 
 // NewSuspension is what an administrator says of a suspension.
 type NewSuspension struct {
-	IfVersion *int
-	Reason    string
+	Reason string
 	// Until is when it ends by itself; nil for never.
 	Until *End
 }
@@ -30,10 +29,9 @@ func (s *Licenses) Suspend(ctx context.Context, by *Actor, licenseID string, n N
 
 func (n NewSuspension) alteration(now time.Time) alteration {
 	return alteration{
-		ifVersion: n.IfVersion,
-		make:      func(l *License) error { return l.suspend(&n, now) },
-		action:    func(*License, *License) string { return "license.suspend" },
-		event:     func(_, l *License, _ []string) proto.Message { return suspended(l, now) },
+		make:   func(l *License) error { return l.suspend(&n, now) },
+		action: func(*License, *License) string { return "license.suspend" },
+		event:  func(_, l *License, _ []string) proto.Message { return suspended(l, now) },
 	}
 }
 
@@ -70,13 +68,12 @@ func (l *License) suspend(n *NewSuspension, now time.Time) error {
 }
 
 // Reinstate ends a suspension; a license that is not suspended stays as it is. Errors: ErrNotFound, ErrVersionMismatch.
-func (s *Licenses) Reinstate(ctx context.Context, by *Actor, licenseID string, ifVersion *int) (License, error) {
-	return s.alter(ctx, by, licenseID, reinstatement(ifVersion, s.Clock.Now()))
+func (s *Licenses) Reinstate(ctx context.Context, by *Actor, licenseID string) (License, error) {
+	return s.alter(ctx, by, licenseID, reinstatement(s.Clock.Now()))
 }
 
-func reinstatement(ifVersion *int, now time.Time) alteration {
+func reinstatement(now time.Time) alteration {
 	return alteration{
-		ifVersion: ifVersion,
 		make: func(l *License) error {
 			l.Suspension = nil
 			return nil

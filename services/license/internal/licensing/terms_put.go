@@ -7,15 +7,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. ifVersion is that of
-// Patch. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
-func (s *Licenses) PutEntitlement(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, e Entitlement,
-) (License, error) {
+// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
+func (s *Licenses) PutEntitlement(ctx context.Context, by *Actor, licenseID string, e Entitlement) (License, error) {
 	if err := problemsOf(e.problems); err != nil {
 		return License{}, err
 	}
-	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
+	return s.changeTerms(ctx, by, licenseID, func(t *Terms) (TermsChange, error) {
 		if e.Counter != "" && t.Counter(e.Counter) == nil {
 			return TermsChange{}, apierr.InvalidField("counter",
 				"no counter of the license has this name; "+t.knownCounters())
@@ -27,10 +24,8 @@ func (s *Licenses) PutEntitlement(
 
 // DeleteEntitlement takes an entitlement from a license. Errors: ErrNotFound, ErrEntitlementNotFound,
 // ErrVersionMismatch.
-func (s *Licenses) DeleteEntitlement(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, code string,
-) (License, error) {
-	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
+func (s *Licenses) DeleteEntitlement(ctx context.Context, by *Actor, licenseID, code string) (License, error) {
+	return s.changeTerms(ctx, by, licenseID, func(t *Terms) (TermsChange, error) {
 		if _, ok := t.Entitlement(code); !ok {
 			return TermsChange{}, ErrEntitlementNotFound
 		}
@@ -42,12 +37,12 @@ func (s *Licenses) DeleteEntitlement(
 // PutCounter gives a license a counter, or puts its terms in place of those of the counter with its name, which goes on
 // counting. Errors: those of PutEntitlement.
 func (s *Licenses) PutCounter(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, c CounterTerms,
+	ctx context.Context, by *Actor, licenseID string, c CounterTerms,
 ) (License, error) {
 	if err := problemsOf(c.problems); err != nil {
 		return License{}, err
 	}
-	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
+	return s.changeTerms(ctx, by, licenseID, func(t *Terms) (TermsChange, error) {
 		all := t.withCounter(c)
 		return TermsChange{Counters: &all}, nil
 	})
@@ -56,9 +51,9 @@ func (s *Licenses) PutCounter(
 // DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrCounterNotFound,
 // ErrCounterInUse, ErrVersionMismatch.
 func (s *Licenses) DeleteCounter(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, name string,
+	ctx context.Context, by *Actor, licenseID string, name string,
 ) (License, error) {
-	return s.changeTerms(ctx, by, licenseID, ifVersion, func(t *Terms) (TermsChange, error) {
+	return s.changeTerms(ctx, by, licenseID, func(t *Terms) (TermsChange, error) {
 		if t.Counter(name) == nil {
 			return TermsChange{}, ErrCounterNotFound
 		}
@@ -79,7 +74,7 @@ func problemsOf(note func(p map[string]string, path string)) error {
 
 // changeTerms changes terms by what they are under the lock of the license.
 func (s *Licenses) changeTerms(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, change func(*Terms) (TermsChange, error),
+	ctx context.Context, by *Actor, licenseID string, change func(*Terms) (TermsChange, error),
 ) (License, error) {
 	var out License
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
@@ -87,7 +82,7 @@ func (s *Licenses) changeTerms(
 		if err != nil {
 			return err
 		}
-		p := Patch{IfVersion: ifVersion, TermsChange: c}
+		p := Patch{TermsChange: c}
 		if err := p.check(); err != nil {
 			return err
 		}

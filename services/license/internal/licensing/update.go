@@ -15,8 +15,6 @@ import (
 
 // Patch changes the members that are not nil.
 type Patch struct {
-	// IfVersion refuses the change with VersionError unless the license has this version.
-	IfVersion  *int
 	CustomerID *string
 	// GroupID null is none.
 	GroupID Optional[string]
@@ -47,11 +45,9 @@ func (s *Licenses) Update(ctx context.Context, by *Actor, licenseID string, p Pa
 }
 
 // Delete deactivates a license; it stays, with its devices, and can be revived. Errors: those of Update.
-func (s *Licenses) Delete(
-	ctx context.Context, by *Actor, licenseID string, ifVersion *int, reason string,
-) (License, error) {
+func (s *Licenses) Delete(ctx context.Context, by *Actor, licenseID, reason string) (License, error) {
 	off := false
-	p := Patch{IfVersion: ifVersion, IsActive: &off}
+	p := Patch{IsActive: &off}
 	if reason != "" {
 		p.DeactivationReason = &reason
 	}
@@ -69,8 +65,8 @@ func CheckVersion(wanted *int, version int) error {
 
 type expectedVersion struct{}
 
-// Expecting returns a context in which a license is locked only while it has a version: for changes of what belongs to
-// a license, of which its version is the only one.
+// Expecting returns a context in which a license is locked, to be changed or for what belongs to it, only while it has a
+// version. Nil stands for any.
 func Expecting(ctx context.Context, version *int) context.Context {
 	return context.WithValue(ctx, expectedVersion{}, version)
 }
@@ -78,7 +74,10 @@ func Expecting(ctx context.Context, version *int) context.Context {
 // RequireExpected refuses a license, with VersionError, that has another version than Expecting was told.
 func RequireExpected(ctx context.Context, l *License) error {
 	version, _ := ctx.Value(expectedVersion{}).(*int)
-	return (&Change{License: *l}).requireVersion(version)
+	if version == nil || *version == l.Version {
+		return nil
+	}
+	return &VersionError{refusal{ErrVersionMismatch}, l.Version}
 }
 
 // check tells what is wrong with the members that are present, whatever license they are for: it tries them on one that
@@ -104,9 +103,7 @@ func (p *Patch) check() error {
 
 // alteration is a change of a license that an administrator makes.
 type alteration struct {
-	// ifVersion refuses it with VersionError unless the license has this version.
-	ifVersion *int
-	make      func(*License) error
+	make func(*License) error
 	// action names it in the audit log, event tells of it; changed are the members that differ.
 	action func(before, after *License) string
 	event  func(before, after *License, changed []string) proto.Message
@@ -115,9 +112,6 @@ type alteration struct {
 // alter makes a change with its event and its audit entry, or nothing of them where nothing differs.
 func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	before, l := ch.License, &ch.License
-	if a.ifVersion != nil && *a.ifVersion != before.Version {
-		return &VersionError{refusal{ErrVersionMismatch}, before.Version}
-	}
 	if err := a.make(l); err != nil {
 		return err
 	}
@@ -157,7 +151,6 @@ func (s *Licenses) alter(ctx context.Context, by *Actor, licenseID string, a alt
 // patch applies a Patch that check has passed.
 func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 	return ch.alter(by, alteration{
-		ifVersion: p.IfVersion,
 		make: func(l *License) error {
 			l.apply(&p, now)
 			if p.DeactivationReason != nil && l.IsActive {

@@ -38,10 +38,9 @@ type bulk struct {
 }
 
 type bulkResult struct {
-	LicenseID string  `json:"license_id"`
-	OK        bool    `json:"ok"`
-	ErrorCode *string `json:"error_code"`
-	Error     *string `json:"error"`
+	LicenseID string `json:"license_id"`
+	OK        bool   `json:"ok"`
+	failure
 	// Change is never null; it is empty where nothing changes.
 	Change map[string]memberChange `json:"change"`
 }
@@ -215,12 +214,11 @@ func brokenOff(err error, done, of int) error {
 }
 
 func newBulkResult(r licensing.BulkResult) bulkResult {
-	body := bulkResult{LicenseID: r.LicenseID, OK: r.Refusal == nil, Change: newChange(r.Before, r.After)}
+	change := newChange(r.Before, r.After)
 	if r.Refusal != nil {
-		e := apierr.From(wire.Refusal(r.Refusal))
-		body.ErrorCode, body.Error, body.Change = &e.Code, &e.Message, map[string]memberChange{}
+		change = map[string]memberChange{}
 	}
-	return body
+	return bulkResult{r.LicenseID, r.Refusal == nil, newFailure(r.Refusal), change}
 }
 
 func newChange(before, after map[string]any) map[string]memberChange {

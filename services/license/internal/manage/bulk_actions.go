@@ -93,12 +93,12 @@ func (f *bulkFilter) check(bad apierr.Fields) {
 var bulkActions = map[string]func(*Manage, *gin.Context) (bulk, error){
 	"renew": func(m *Manage, c *gin.Context) (bulk, error) {
 		return bindBulk(m, c, func(p renewal) (licensing.Action, error) {
-			return m.Licenses.RenewAll(p.wanted(nil))
+			return m.Licenses.RenewAll(p.wanted())
 		})
 	},
 	"suspend": func(m *Manage, c *gin.Context) (bulk, error) {
 		return bindBulk(m, c, func(p suspension) (licensing.Action, error) {
-			return m.Licenses.SuspendAll(p.wanted(nil))
+			return m.Licenses.SuspendAll(p.wanted())
 		})
 	},
 	"reinstate": func(m *Manage, c *gin.Context) (bulk, error) {
@@ -115,8 +115,8 @@ var bulkActions = map[string]func(*Manage, *gin.Context) (bulk, error){
 		})
 	},
 	"convert": func(m *Manage, c *gin.Context) (bulk, error) {
-		return bindBulk(m, c, func(p changedTerms) (licensing.Action, error) {
-			return m.Licenses.ConvertAll(p.change())
+		return bindBulk(m, c, func(p conversion) (licensing.Action, error) {
+			return m.Licenses.ConvertAll(c.Request.Context(), p.wanted())
 		})
 	},
 	"change-policy": func(m *Manage, c *gin.Context) (bulk, error) {

@@ -147,15 +147,14 @@ func counterName(c *gin.Context) string { return jsonbody.Identifier(c.Param("na
 
 func (m *Manage) putCounter(c *gin.Context) error {
 	var in counterMembers
-	version, err := bindChange(c, &in)
-	if err != nil {
+	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
 	if !in.Limit.Present { // which would make the counter unlimited
 		return apierr.InvalidField("limit", "is required; null means unlimited")
 	}
 	ctx, terms := c.Request.Context(), in.terms(counterName(c))
-	if _, err := m.Licenses.PutCounter(ctx, rpc.ActorOf(c), licenseID(c), version, terms); err != nil {
+	if _, err := m.Licenses.PutCounter(ctx, rpc.ActorOf(c), licenseID(c), terms); err != nil {
 		return err
 	}
 	l, r, err := m.Counters.Find(ctx, licenseID(c), terms.Name)
@@ -169,11 +168,7 @@ func (m *Manage) putCounter(c *gin.Context) error {
 }
 
 func (m *Manage) deleteCounter(c *gin.Context) error {
-	version, err := ifVersion(c)
-	if err != nil {
-		return err
-	}
-	l, err := m.Licenses.DeleteCounter(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, counterName(c))
+	l, err := m.Licenses.DeleteCounter(c.Request.Context(), rpc.ActorOf(c), licenseID(c), counterName(c))
 	if err != nil {
 		return err
 	}

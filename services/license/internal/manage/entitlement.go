@@ -116,12 +116,11 @@ func (m *Manage) listEntitlements(c *gin.Context) error {
 
 func (m *Manage) putEntitlement(c *gin.Context) error {
 	var in entitlementMembers
-	version, err := bindChange(c, &in)
-	if err != nil {
+	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
 	e := in.entitlement(jsonbody.Identifier(c.Param("code")))
-	l, err := m.Licenses.PutEntitlement(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, e)
+	l, err := m.Licenses.PutEntitlement(c.Request.Context(), rpc.ActorOf(c), licenseID(c), e)
 	if err != nil {
 		return err
 	}
@@ -133,12 +132,8 @@ func (m *Manage) putEntitlement(c *gin.Context) error {
 }
 
 func (m *Manage) deleteEntitlement(c *gin.Context) error {
-	version, err := ifVersion(c)
-	if err != nil {
-		return err
-	}
 	code := jsonbody.Identifier(c.Param("code"))
-	l, err := m.Licenses.DeleteEntitlement(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, code)
+	l, err := m.Licenses.DeleteEntitlement(c.Request.Context(), rpc.ActorOf(c), licenseID(c), code)
 	if err != nil {
 		return err
 	}

@@ -25,12 +25,8 @@ func (m *Manage) rotateLicenseKey(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	version, err := ifVersion(c)
-	if err != nil {
-		return err
-	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (rotatedBody, error) {
-		r, err := m.Licenses.RotateKey(ctx, by, licenseID(c), version, overlap)
+		r, err := m.Licenses.RotateKey(ctx, by, licenseID(c), overlap)
 		return rotatedBody{newCreatedBody(&r.Created, m.Clock.Now()), httpx.TimeOrNull(r.FormerUntil)}, err
 	})
 	if err != nil {

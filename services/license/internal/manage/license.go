@@ -37,13 +37,10 @@ func (m *Manage) getLicense(c *gin.Context) error {
 
 func (m *Manage) updateLicense(c *gin.Context) error {
 	var in licenseChange
-	version, err := bindChange(c, &in)
-	if err != nil {
+	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
-	patch := in.patch()
-	patch.IfVersion = version
-	l, err := m.Licenses.Update(c.Request.Context(), rpc.ActorOf(c), licenseID(c), patch)
+	l, err := m.Licenses.Update(c.Request.Context(), rpc.ActorOf(c), licenseID(c), in.patch())
 	if err != nil {
 		return err
 	}
@@ -69,11 +66,7 @@ func (m *Manage) deleteLicense(c *gin.Context) error {
 	if err := bad.Err(); err != nil {
 		return err
 	}
-	version, err := ifVersion(c)
-	if err != nil {
-		return err
-	}
-	l, err := m.Licenses.Delete(c.Request.Context(), rpc.ActorOf(c), licenseID(c), version, in.Reason)
+	l, err := m.Licenses.Delete(c.Request.Context(), rpc.ActorOf(c), licenseID(c), in.Reason)
 	if err != nil {
 		return err
 	}

@@ -90,14 +90,15 @@ var versioned = regexp.MustCompile(
 // besideLicense are the paths of what changes without a look at the version of its license.
 var besideLicense = regexp.MustCompile(`/counters/:name/|/leases/`)
 
-// conditional has every change obey If-Match: what belongs to a license changes only while the license has the version,
-// and where nothing has one the header is refused, because who sends it relies on it.
+// conditional has every change obey If-Match: a license, and what belongs to it, changes only while the license has the
+// version; the handlers of what else has one read the header themselves. Where nothing has a version the header is
+// refused, because who sends it relies on it.
 func conditional(c *gin.Context) error {
 	path := c.FullPath()
 	if !versioned.MatchString(path) || besideLicense.MatchString(path) {
 		return httpx.NoIfMatch(c)
 	}
-	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
+	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead || c.Param("license_id") == "" {
 		return nil
 	}
 	version, err := ifVersion(c)

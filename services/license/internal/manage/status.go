@@ -20,10 +20,8 @@ type renewal struct {
 	From   string        `json:"from"`
 }
 
-func (r renewal) wanted(ifVersion *int) licensing.Renewal {
-	return licensing.Renewal{
-		IfVersion: ifVersion, Days: r.Days, Months: r.Months, Until: endOrNil(r.Until), From: r.From,
-	}
+func (r renewal) wanted() licensing.Renewal {
+	return licensing.Renewal{Days: r.Days, Months: r.Months, Until: endOrNil(r.Until), From: r.From}
 }
 
 // suspension is the body of suspend.
@@ -32,8 +30,18 @@ type suspension struct {
 	Until  *jsonbody.End `json:"until"`
 }
 
-func (s suspension) wanted(ifVersion *int) licensing.NewSuspension {
-	return licensing.NewSuspension{IfVersion: ifVersion, Reason: s.Reason, Until: endOrNil(s.Until)}
+func (s suspension) wanted() licensing.NewSuspension {
+	return licensing.NewSuspension{Reason: s.Reason, Until: endOrNil(s.Until)}
+}
+
+// conversion is the body of convert.
+type conversion struct {
+	Policy string `json:"policy" text:"identifier"`
+	changedTerms
+}
+
+func (v *conversion) wanted() licensing.Conversion {
+	return licensing.Conversion{Policy: v.Policy, TermsChange: v.change()}
 }
 
 // renewLicense moves the end of a license.
@@ -42,8 +50,8 @@ func (m *Manage) renewLicense(c *gin.Context) error {
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
-	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Renew(ctx, by, licenseID(c), in.wanted(ifVersion))
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor) (licensing.License, error) {
+		return m.Licenses.Renew(ctx, by, licenseID(c), in.wanted())
 	})
 }
 
@@ -53,39 +61,35 @@ func (m *Manage) suspendLicense(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Suspend(ctx, by, licenseID(c), in.wanted(ifVersion))
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor) (licensing.License, error) {
+		return m.Licenses.Suspend(ctx, by, licenseID(c), in.wanted())
 	})
 }
 
 // reinstateLicense ends a suspension.
 func (m *Manage) reinstateLicense(c *gin.Context) error {
-	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Reinstate(ctx, by, licenseID(c), ifVersion)
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor) (licensing.License, error) {
+		return m.Licenses.Reinstate(ctx, by, licenseID(c))
 	})
 }
 
 // convertLicense makes a full license of a trial, with the terms that are sent.
 func (m *Manage) convertLicense(c *gin.Context) error {
-	var in changedTerms
+	var in conversion
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
-	return m.alter(c, func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error) {
-		return m.Licenses.Convert(ctx, by, licenseID(c), ifVersion, in.change())
+	return m.alter(c, func(ctx context.Context, by *rpc.Actor) (licensing.License, error) {
+		return m.Licenses.Convert(ctx, by, licenseID(c), in.wanted())
 	})
 }
 
 // alter answers a change of a license with the license after it.
 func (m *Manage) alter(
-	c *gin.Context, fn func(ctx context.Context, by *rpc.Actor, ifVersion *int) (licensing.License, error),
+	c *gin.Context, fn func(ctx context.Context, by *rpc.Actor) (licensing.License, error),
 ) error {
-	version, err := ifVersion(c)
-	if err != nil {
-		return err
-	}
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (licenseBody, error) {
-		l, err := fn(ctx, by, version)
+		l, err := fn(ctx, by)
 		return newLicenseBody(&l, m.Clock.Now()), err
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func TestFormerKeysMoveToAnotherMasterKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rotated, err := licenses.RotateKey(t.Context(), admin, made.License.ID, nil, time.Hour)
+		rotated, err := licenses.RotateKey(t.Context(), admin, made.License.ID, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,15 +72,15 @@ func TestAYearOfASubscription(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(15, nil)
-		change(r.Convert(t.Context(), admin, id, nil, licensing.TermsChange{
+		change(r.Convert(t.Context(), admin, id, licensing.Conversion{TermsChange: licensing.TermsChange{
 			Type: licensing.Some(licensing.TypeSubscription), DurationMonths: licensing.Some(1),
-		}))
+		}}))
 		until(48, nil) // the month ended on day 46, and it is in grace
 		change(r.Renew(t.Context(), admin, id, licensing.Renewal{}))
 		until(60, nil)
 		change(r.Suspend(t.Context(), admin, id, licensing.NewSuspension{Reason: "chargeback"}))
 		until(63, licensing.ErrSuspended)
-		change(r.Reinstate(t.Context(), admin, id, nil))
+		change(r.Reinstate(t.Context(), admin, id))
 		until(64, nil)
 		change(r.Suspend(t.Context(), admin, id,
 			licensing.NewSuspension{Reason: "abuse", Until: &licensing.End{At: noon.AddDate(0, 0, 67)}}))
