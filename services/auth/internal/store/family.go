@@ -206,11 +206,12 @@ func (s *Store) RevokeFamily(
 	return revoked && err == nil, err
 }
 
-// UseAccess implements credential.FamilyStore. A pair is noted once; from then on this only reads.
+// UseAccess implements credential.FamilyStore. A pair is noted once; from then on this only reads. While the database
+// takes no changes it is noted by the first call after that: nothing can replace the pair before.
 func (s *Store) UseAccess(ctx context.Context, familyID, accessID string) (credential.AccessState, error) {
 	for {
 		state, current, err := s.accessState(ctx, familyID, accessID)
-		if err != nil || state.Revoked || state.Void || current == nil {
+		if err != nil || state.Revoked || state.Void || current == nil || s.db.ReadOnly() {
 			return state, db.Error(err)
 		}
 		noted := false

@@ -5,6 +5,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
@@ -72,11 +74,15 @@ func (a *Appliance) inTurn(ctx context.Context, change func() error) error {
 	return change()
 }
 
-// Current is the license of this installation. A machine id is made where there is none.
+// Current is the license of this installation. A machine id is made where there is none, but not while the database takes
+// no changes.
 func (a *Appliance) Current(ctx context.Context) (*Installation, Status, error) {
 	i, err := a.Store.Installation(ctx)
 	if err == nil && i == nil {
 		i, err = a.Store.AddInstallation(ctx, newMachineID(), a.now())
+		if errors.Is(err, apierr.ErrMaintenance) {
+			i, err = &Installation{}, nil
+		}
 	}
 	if err != nil {
 		return nil, "", err

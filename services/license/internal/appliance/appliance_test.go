@@ -412,3 +412,19 @@ func TestAccounts(t *testing.T) {
 		t.Errorf("something was done: %+v, %d calls", f.store.kept, f.upstream.calls)
 	}
 }
+
+// resting is a store while the database takes no changes.
+type resting struct{ *memory }
+
+func (resting) AddInstallation(context.Context, string, time.Time) (*Installation, error) {
+	return nil, apierr.ErrMaintenance
+}
+
+// TestStatusInMaintenance: that no machine id can be made yet keeps nobody from the status.
+func TestStatusInMaintenance(t *testing.T) {
+	a := New(Deps{Store: resting{&memory{}}, Clock: clock.NewFake(time.Now()), Required: true})
+	i, status, err := a.Current(t.Context())
+	if err != nil || status.Licensed() || i.MachineID != "" {
+		t.Errorf("got %+v, %q, %v", i, status, err)
+	}
+}

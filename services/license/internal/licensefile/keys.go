@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
@@ -105,7 +107,11 @@ func (s *Keys) signer(ctx context.Context, use, product string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &next, s.Store.ReplaceFileKey(ctx, next, k.NotAfter, nil)
+	err = s.Store.ReplaceFileKey(ctx, next, k.NotAfter, nil)
+	if errors.Is(err, apierr.ErrMaintenance) && s.now().Before(k.NotAfter) {
+		return k, nil // it is renewed early enough to wait for the end of the work
+	}
+	return &next, err
 }
 
 func (s *Keys) current(ctx context.Context, use, product string, create func(time.Time) (Key, error)) (*Key, error) {
