@@ -22,13 +22,15 @@ import (
 )
 
 // TestMaintenance goes through every operation of all services in maintenance mode: those that change something are
-// refused, and all others are answered without a change of any table.
+// refused, and all others are answered without a change of any table. Those that only read though their method says
+// otherwise are called as clients call them, so that what proto/openapi names there is seen to be answered.
 func TestMaintenance(t *testing.T) {
 	dir := t.TempDir()
 	first, _, stop := start(t, anyPort(dir))
 	if status := validate(t, first, "activate"); status != http.StatusCreated {
 		t.Errorf("activate answers %d", status)
 	}
+	posts := readingPosts(t, first)
 	eachOperation(t, first, func(op operation, url string) {
 		if openapi.Reads(op.method, op.route()) {
 			op.call(t, url, first) // the first to ask for a public key has it made
@@ -52,8 +54,17 @@ func TestMaintenance(t *testing.T) {
 			t.Errorf("validate answers %d", status)
 		}
 	}
+	for _, p := range posts {
+		if status, body := p.send(t, c); status != http.StatusOK {
+			t.Errorf("POST %s is answered %d %s", p.path, status, body)
+		}
+	}
 	refused, answered := 0, 0
 	eachOperation(t, c, func(op operation, url string) {
+		known := slices.ContainsFunc(posts, func(p post) bool { return p.path == op.path })
+		if reads := openapi.Reads(op.method, op.route()); op.method == http.MethodPost && reads != known {
+			t.Errorf("POST %s (reads: %v) is among those that are seen to read: %v", op.path, reads, known)
+		}
 		status, retry, body := op.call(t, url, c)
 		switch reads := openapi.Reads(op.method, op.route()); {
 		case reads && status < http.StatusInternalServerError:
@@ -71,6 +82,78 @@ func TestMaintenance(t *testing.T) {
 	stop()
 	if after := contents(t, dir); !slices.Equal(before, after) {
 		t.Errorf("before:\n%s\nafter:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+}
+
+// post is a call as clients make it, and the service that it is for.
+type post struct {
+	service    func(c credentials.Credentials) string
+	path, body string
+	header     map[string]string
+}
+
+func (p post) send(t *testing.T, c credentials.Credentials) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.service(c)+p.path, strings.NewReader(p.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-API-Key", c.APIKey)
+	req.Header.Set("X-Admin-API-Key", c.AdminAPIKey)
+	for name, value := range p.header {
+		req.Header.Set(name, value)
+	}
+	status, _, body = do(t, req)
+	return status, body
+}
+
+func authURL(c credentials.Credentials) string    { return c.AuthURL }
+func licenseURL(c credentials.Credentials) string { return c.LicenseURL }
+func adminURL(c credentials.Credentials) string   { return c.AdminURL }
+
+// readingPosts makes what the calls need that only read: the pair of tokens has just been refreshed, and nobody has used
+// it.
+func readingPosts(t *testing.T, c credentials.Credentials) []post {
+	t.Helper()
+	var made struct {
+		Access       string `json:"access_token"`
+		Refresh      string `json:"refresh_token"`
+		Offline      string `json:"token"`
+		ClientID     string `json:"client_id"`
+		ClientSecret string `json:"client_secret"`
+	}
+	prepare := func(service func(credentials.Credentials) string, path, body string, args ...any) {
+		t.Helper()
+		p := post{service: service, path: path, body: fmt.Sprintf(body, args...)}
+		if made.Access != "" {
+			p.header = map[string]string{"Authorization": "Bearer " + made.Access}
+		}
+		status, answer := p.send(t, c)
+		if err := json.Unmarshal([]byte(answer), &made); err != nil || status >= http.StatusBadRequest {
+			t.Fatalf("POST %s is answered %d %s", path, status, answer)
+		}
+	}
+	prepare(authURL, "/api/v1/auth/token", `{"license_id": %q, "hardware_id": "my-device"}`, c.LicenseID)
+	prepare(licenseURL, "/api/v1/license/offline-token", `{"duration_hours": 24}`)
+	prepare(authURL, "/api/v1/auth/refresh", `{"refresh_token": %q}`, made.Refresh)
+	prepare(adminURL, "/api/v1/admin/products", `{"code": "studio", "authorization_method": "user"}`)
+	prepare(adminURL, "/api/v1/admin/users", `{"product": "studio", "customer_id": "acme", "email": "ada@example.com",
+		"initial_password": "correct horse"}`)
+	prepare(adminURL, "/api/v1/admin/integrations/licensespring", `{"name": "Desktop app"}`)
+
+	device := fmt.Sprintf(`{"license_key": %q, "hardware_id": "my-device"}`, c.LicenseKey)
+	return []post{
+		{authURL, "/api/v1/auth/verify", "", map[string]string{"Authorization": "Bearer " + made.Access}},
+		{licenseURL, "/api/v1/license/validate", device, nil},
+		{licenseURL, "/api/v1/license/validate-offline", fmt.Sprintf(`{"token": %q}`, made.Offline), nil},
+		{licenseURL, "/api/v1/license/users/sign-in",
+			`{"product": "studio", "email": "ada@example.com", "password": "correct horse"}`, nil},
+		{licenseURL, "/api/v4/oauth/token",
+			"grant_type=client_credentials&client_id=" + made.ClientID + "&client_secret=" + made.ClientSecret,
+			map[string]string{"Content-Type": "application/x-www-form-urlencoded"}},
+		{adminURL, "/api/v1/admin/licenses/search", fmt.Sprintf(`{"license_key": %q}`, c.LicenseKey), nil},
+		{adminURL, "/api/v1/admin/explain", device, nil},
 	}
 }
 
@@ -134,6 +217,11 @@ func (o operation) call(t *testing.T, url string, c credentials.Credentials) (st
 	req.Header.Set("X-API-Key", c.APIKey)
 	req.Header.Set("X-Admin-Secret", c.AdminSecret)
 	req.Header.Set("X-Admin-API-Key", c.AdminAPIKey)
+	return do(t, req)
+}
+
+func do(t *testing.T, req *http.Request) (status int, retry, body string) {
+	t.Helper()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
