@@ -45,15 +45,15 @@ func (r *Recorder) look(ctx context.Context) error {
 	err := r.cfg.DB.Read(ctx).Raw(`SELECT count(*) FROM (SELECT 1 FROM telemetry_spill LIMIT 1) AS found`).
 		Scan(&rows).Error
 	if err == nil {
-		r.away = rows > 0
+		r.hasSpilled = rows > 0
 	}
 	return db.Error(err)
 }
 
-func (r *Recorder) isAway() bool {
+func (r *Recorder) spilledWaits() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.away
+	return r.hasSpilled
 }
 
 // queueUp stores the batch when earlier ones are stored. While the database is away it is better out of order than
@@ -61,12 +61,12 @@ func (r *Recorder) isAway() bool {
 func (r *Recorder) queueUp(ctx context.Context, batch []event.Event) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.away {
+	if !r.hasSpilled {
 		return false
 	}
 	err := r.store(ctx, batch)
 	if errors.Is(err, errFull) {
-		r.drop(len(batch), err)
+		r.drop(len(batch), err, &r.nextLine)
 		return true
 	}
 	return err == nil
@@ -75,9 +75,9 @@ func (r *Recorder) queueUp(ctx context.Context, batch []event.Event) bool {
 func (r *Recorder) spill(ctx context.Context, batch []event.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.away = true
+	r.hasSpilled = true
 	if err := r.store(ctx, batch); err != nil {
-		r.drop(len(batch), err)
+		r.drop(len(batch), err, &r.nextLine)
 	}
 }
 
@@ -112,7 +112,7 @@ func (r *Recorder) drain(ctx context.Context) {
 	ticker := time.NewTicker(drainEvery)
 	defer ticker.Stop()
 	for round := 0; ; round++ {
-		if r.isAway() || round%lookEvery == 0 {
+		if r.spilledWaits() || round%lookEvery == 0 {
 			if err := r.drainAll(ctx); err != nil && ctx.Err() == nil {
 				r.cfg.Log.DebugContext(ctx, "stored telemetry cannot be published yet", "error", err)
 			}
@@ -129,7 +129,7 @@ func (r *Recorder) drain(ctx context.Context) {
 // first. It returns early when many wait.
 func (r *Recorder) drainAll(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := r.look(ctx); err != nil || !r.isAway() {
+		if err := r.look(ctx); err != nil || !r.spilledWaits() {
 			return err
 		}
 		waiting, err := r.backlog(ctx)
@@ -164,7 +164,7 @@ func (r *Recorder) drainSome(ctx context.Context) (int, error) {
 	for _, row := range rows {
 		decoded, err := event.Decode([]byte(row.Payload))
 		if err != nil {
-			r.drop(row.Events, err)
+			r.drop(row.Events, err, &r.nextLine)
 		}
 		events = append(events, decoded...)
 	}
@@ -208,6 +208,6 @@ func (r *Recorder) settle(ctx context.Context, statement, claim string) {
 	defer cancel()
 	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, claim).Error })
 	if err != nil {
-		r.cfg.Log.WarnContext(ctx, "a claim on telemetry could not be ended", "error", err)
+		r.cfg.Log.WarnContext(ctx, "a claim on telemetry could not be ended; it runs out by itself", "error", err)
 	}
 }

@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -55,12 +56,13 @@ type Recorder struct {
 	buffer  *buffer
 	batches chan []event.Event
 	dropped atomic.Uint64
-	// complain is when the next line about dropping may be logged, in seconds since 1970.
-	complain atomic.Int64
+	// nextLine is when the next line about lost events may be logged, nextBusyLine the next about those that found no
+	// room in memory, which must not hide the others; in seconds since 1970.
+	nextLine, nextBusyLine atomic.Int64
 
 	mu sync.Mutex // held while a batch is spilled and while the table is seen to be empty
-	// away is true while spilled events wait: newer ones queue up behind them.
-	away bool
+	// hasSpilled is true while spilled events wait: newer ones queue up behind them.
+	hasSpilled bool
 }
 
 // New makes a recorder that sends nothing before Run.
@@ -84,9 +86,12 @@ func New(cfg Config) *Recorder {
 // encoded or stored, events are dropped and counted.
 func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Message) {
 	if !r.buffer.put(record{source, subject, at, msg}) {
-		r.dropped.Add(1)
+		r.drop(1, errBusy, &r.nextBusyLine)
 	}
 }
+
+// errBusy is why an event found no room in memory: the processors, not the broker, are behind.
+var errBusy = errors.New("more is recorded than this process can encode")
 
 // Dropped counts the events lost since the start.
 func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
@@ -159,7 +164,7 @@ func (c *collector) flush(ctx context.Context) {
 func (r *Recorder) encode(batch []event.Event, rec record) []event.Event {
 	e, err := event.New(rec.source, rec.subject, rec.at, rec.msg)
 	if err != nil {
-		r.drop(1, err)
+		r.drop(1, err, &r.nextLine)
 		return batch
 	}
 	return append(batch, e)
@@ -225,11 +230,11 @@ func (r *Recorder) publish(run context.Context, events []event.Event) error {
 	return r.cfg.Pub.Publish(ctx, events)
 }
 
-// drop counts lost events and says so, at most once in 10 s.
-func (r *Recorder) drop(n int, why error) {
+// drop counts lost events and says so, at most once a minute for each of the two kinds.
+func (r *Recorder) drop(n int, why error, nextLine *atomic.Int64) {
 	total := r.dropped.Add(uint64(n))
 	now := time.Now().Unix()
-	if next := r.complain.Load(); now >= next && r.complain.CompareAndSwap(next, now+10) {
+	if next := nextLine.Load(); now >= next && nextLine.CompareAndSwap(next, now+60) {
 		r.cfg.Log.Error("telemetry is lost", "events", n, "total", total, "error", why)
 	}
 }

@@ -1,10 +1,13 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -230,10 +233,14 @@ func TestASilentBusHoldsNothingUp(t *testing.T) {
 }
 
 func TestAFullBufferDropsAndCounts(t *testing.T) {
-	r := telemetry.New(telemetry.Config{})
+	var log bytes.Buffer
+	r := telemetry.New(telemetry.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	record(r, 0, 16_384+10)
 	if r.Dropped() != 10 {
 		t.Errorf("%d dropped, want 10", r.Dropped())
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "than this process can encode") {
+		t.Errorf("one line does not say why: %q", text)
 	}
 }
 

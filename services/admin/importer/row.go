@@ -156,8 +156,8 @@ func (r *row) origin(at string) cell {
 	if c, ok := r.origins[at]; ok {
 		return c
 	}
-	for _, c := range r.originsOf(at) {
-		return c
+	if found := r.originsOf(at); len(found) > 0 {
+		return found[slices.Min(slices.Collect(maps.Keys(found)))]
 	}
 	return cell{line: r.line, column: at}
 }
