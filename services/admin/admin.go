@@ -41,7 +41,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox), configured: make(chan struct{})}
-	s.keys = adminkey.New(s.store, deps.Clock)
+	s.keys = &adminkey.Registry{Store: s.store, Clock: deps.Clock}
 	s.Await(s.configured, "the owner key is not set yet: waiting for the database")
 	deps.ObserveDeadLetters(auditQueue().Name)
 	deps.ObserveDeadLetters(erasureQueue().Name)

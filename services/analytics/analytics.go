@@ -53,13 +53,13 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox),
 	}
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
-	reports := usage.NewReports(s.store, s.store, deps.Clock)
+	reports := &usage.Reports{Store: s.store, Log: s.store, Clock: deps.Clock}
 	deps.ObserveDeadLetters(queue().Name)
 	s.guard = app.NewGuard(core, cfg.Clients, peers.NewAPIKeys(core))
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.Analytics, CORSOrigins: cfg.CORSOrigins})
 	api.New(api.Deps{
 		Reports:       reports,
-		Anomalies:     usage.NewAnomalies(s.store, s.store, engine, deps.Clock),
+		Anomalies:     &usage.Anomalies{Store: s.store, Log: s.store, Engine: engine, Clock: deps.Clock},
 		RequireAPIKey: s.guard.Require(),
 	}).Routes(public)
 	s.InternalEngine()

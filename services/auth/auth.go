@@ -45,7 +45,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{Core: core, store: store.New(deps.DB, core.Outbox, keys), telemetry: app.NewTelemetry(core)}
-	s.keys = credential.NewAPIKeys(s.store, deps.Clock)
+	s.keys = &credential.APIKeys{Store: s.store, Clock: deps.Clock}
 	s.signing = credential.NewSigningKeys(s.store, deps.Clock, core.Link.From(Name))
 	s.tokens = credential.NewTokens(credential.TokenDeps{
 		Clock:        deps.Clock,

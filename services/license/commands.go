@@ -24,7 +24,7 @@ var Migrations = []db.Migrations{
 func Program(cfg *Config) app.Service {
 	return app.Service{
 		Name:       Name,
-		Short:      "Issues license keys, ties them to devices and validates them.",
+		Short:      "Issues license keys, ties them to devices and validates them",
 		Config:     cfg,
 		Migrations: Migrations,
 		Queues:     bus.AllQueues(),

@@ -116,3 +116,7 @@ func (s *Service) signIns(passwords *user.Passwords) *user.SignIns {
 		Clock:     s.Clock,
 	}
 }
+
+func (s *Service) rpcDeps() rpc.Deps {
+	return rpc.Deps{Seats: s.seats, Catalog: s.store, Clock: s.Clock, Admit: s.admit()}
+}

@@ -37,14 +37,11 @@ type Key struct {
 	CreatedAt time.Time
 }
 
-// Registry makes, lists, revokes and recognizes admin keys.
+// Registry is the use cases of admin keys: they are made, revoked and recognized.
 type Registry struct {
-	store Store
-	clock clock.Clock
+	Store Store
+	Clock clock.Clock
 }
-
-// New returns the registry of the keys in a store.
-func New(s Store, c clock.Clock) *Registry { return &Registry{store: s, clock: c} }
 
 // WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a
 // key that the service made, one that is not mistyped.
@@ -65,16 +62,8 @@ func (r *Registry) Authenticate(ctx context.Context, presented string) (Key, err
 	if !WellFormed(presented) {
 		return Key{}, ErrInvalidKey
 	}
-	return r.LookUp(ctx, secret.Hash(presented))
+	return r.Store.ByHash(ctx, secret.Hash(presented))
 }
-
-// LookUp is Authenticate by the SHA-256 of the secret.
-func (r *Registry) LookUp(ctx context.Context, hash [32]byte) (Key, error) {
-	return r.store.ByHash(ctx, hash)
-}
-
-// List answers the live keys, oldest first.
-func (r *Registry) List(ctx context.Context) ([]Key, error) { return r.store.Keys(ctx) }
 
 // Create makes a key and answers it with its secret, which is not kept.
 func (r *Registry) Create(ctx context.Context, actor *audit.Actor, name string, role Role) (Key, string, error) {
@@ -87,7 +76,7 @@ func (r *Registry) Create(ctx context.Context, actor *audit.Actor, name string, 
 	}
 	shown := secret.New(Prefix)
 	created := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.Members()}
-	if err := r.store.AddKey(ctx, key, secret.Hash(shown), created); err != nil {
+	if err := r.Store.AddKey(ctx, key, secret.Hash(shown), created); err != nil {
 		return Key{}, "", err
 	}
 	return key, shown, nil
@@ -95,8 +84,8 @@ func (r *Registry) Create(ctx context.Context, actor *audit.Actor, name string, 
 
 // Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner.
 func (r *Registry) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, time.Time, error) {
-	now := r.clock.Now()
-	key, err := r.store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
+	now := r.Clock.Now()
+	key, err := r.Store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
 	return key, now, err
 }
 
@@ -112,11 +101,11 @@ func (r *Registry) Configure(ctx context.Context, configured secret.Secret) (liv
 		return false, err
 	}
 	done := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
-	return r.store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), done)
+	return r.Store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), done)
 }
 
 func (r *Registry) requireOwner(ctx context.Context) error {
-	keys, err := r.store.Keys(ctx)
+	keys, err := r.Store.Keys(ctx)
 	if err != nil {
 		return err
 	}
@@ -133,7 +122,7 @@ func (r *Registry) fresh(name string, role Role) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("make an id: %w", err)
 	}
-	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: r.clock.Now()}, nil
+	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: r.Clock.Now()}, nil
 }
 
 // Members is the key as the audit log shows it.

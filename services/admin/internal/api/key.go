@@ -52,7 +52,7 @@ func (a *API) createKey(c *gin.Context) error {
 }
 
 func (a *API) listKeys(c *gin.Context) error {
-	keys, err := a.Keys.List(c.Request.Context())
+	keys, err := a.Keys.Store.Keys(c.Request.Context())
 	if err != nil {
 		return err
 	}

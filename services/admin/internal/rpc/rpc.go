@@ -37,7 +37,7 @@ func (s server) LookUpAdminKey(
 	if copy(hash[:], req.Msg.Sha256) != len(hash) || len(req.Msg.Sha256) != len(hash) {
 		return nil, apierr.InvalidField("sha256", "must have 32 bytes")
 	}
-	key, err := s.keys.LookUp(ctx, hash)
+	key, err := s.keys.Store.ByHash(ctx, hash)
 	if errors.Is(err, secret.ErrEnded) {
 		return connect.NewResponse(&adminv1.LookUpAdminKeyResponse{Ended: true}), nil
 	}

@@ -28,7 +28,7 @@ func (a *API) anomalies(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := a.Anomalies.List(c.Request.Context(), q)
+	found, err := a.Anomalies.Log.Anomalies(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}

@@ -71,8 +71,8 @@ func newHarness(t testing.TB, d *db.DB) *harness {
 	guard := apikey.NewGuard(k.keys, apikey.Options{Clock: k.clock, Limiter: ratelimit.NewLocal(k.clock)})
 	k.engine = httpx.NewEngine(httpx.Options{Service: "analytics", Log: testkit.Log(t), Clock: k.clock})
 	api.New(api.Deps{
-		Reports:       usage.NewReports(st, st, k.clock),
-		Anomalies:     usage.NewAnomalies(st, st, engine, k.clock),
+		Reports:       &usage.Reports{Store: st, Log: st, Clock: k.clock},
+		Anomalies:     &usage.Anomalies{Store: st, Log: st, Engine: engine, Clock: k.clock},
 		RequireAPIKey: guard.Require(),
 	}).Routes(k.engine)
 	k.handler = openapitest.Wrap(t, openapi.Analytics, k.engine)

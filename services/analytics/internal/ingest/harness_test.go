@@ -42,7 +42,7 @@ func newHarness(t testing.TB, d *db.DB) *harness {
 	r := &harness{t: t, engine: d.Engine(), clock: clock.NewFake(now), outbox: outbox.New(d, "latchkey/analytics")}
 	r.store = store.New(d, r.outbox)
 	r.consumer = r.another()
-	r.reports = usage.NewReports(r.store, r.store, r.clock)
+	r.reports = &usage.Reports{Store: r.store, Log: r.store, Clock: r.clock}
 	return r
 }
 

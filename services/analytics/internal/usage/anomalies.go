@@ -15,22 +15,12 @@ import (
 // maxChecked bounds the events that one detection reads.
 const maxChecked = 200_000
 
-// Anomalies finds, lists and judges what looks like abuse, and tells how risky licenses are.
+// Anomalies are the use cases of what looks like abuse: it is found and judged, and tells how risky licenses are.
 type Anomalies struct {
-	store  Store
-	log    Log
-	engine detect.Engine
-	clock  clock.Clock
-}
-
-// NewAnomalies answers from store and log, and detects with engine.
-func NewAnomalies(store Store, log Log, engine detect.Engine, c clock.Clock) *Anomalies {
-	return &Anomalies{store, log, engine, c}
-}
-
-// List lists anomalies, newest first.
-func (a *Anomalies) List(ctx context.Context, q AnomalyQuery) ([]Anomaly, error) {
-	return a.log.Anomalies(ctx, q)
+	Store  Store
+	Log    Log
+	Engine detect.Engine
+	Clock  clock.Clock
 }
 
 // Judge notes what by says about an anomaly.
@@ -39,19 +29,19 @@ func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Jud
 	if !ok {
 		return nil, ErrAnomalyNotFound
 	}
-	now := a.clock.Now()
-	return a.log.ChangeAnomaly(ctx, id, now, func(found *Anomaly) *eventsv1.AuditRecorded {
+	now := a.Clock.Now()
+	return a.Log.ChangeAnomaly(ctx, id, now, func(found *Anomaly) *eventsv1.AuditRecorded {
 		return found.judge(by, j, now)
 	})
 }
 
 // Detect runs the detectors over the license's stored events and records what they find. Asked again it finds the same.
 func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (*Detected, error) {
-	l, err := find(ctx, a.store, licenseID)
+	l, err := find(ctx, a.Store, licenseID)
 	if err != nil {
 		return nil, err
 	}
-	now := a.clock.Now()
+	now := a.Clock.Now()
 	if d, err = d.bounded(now); err != nil {
 		return nil, err
 	}
@@ -59,18 +49,18 @@ func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (
 	if err != nil {
 		return nil, err
 	}
-	created, err := a.log.Record(ctx, findings, now)
+	created, err := a.Log.Record(ctx, findings, now)
 	if err != nil {
 		return nil, err
 	}
-	anomalies, err := a.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	anomalies, err := a.Log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
 	if err != nil {
 		return nil, err
 	}
 	days := int(DayOf(d.To).Sub(DayOf(d.From))/(24*time.Hour)) + 1
 	w := Window{d.From, d.To, days}
 	score := ScoreOf(anomalies, now)
-	checked.TookMS = float64(a.clock.Now().Sub(now).Microseconds()) / 1000
+	checked.TookMS = float64(a.Clock.Now().Sub(now).Microseconds()) / 1000
 	return &Detected{
 		LicenseID: l.ID, GeneratedAt: now, Window: w, DataQuality: quality(w, int64(checked.Events), l.FirstEventAt),
 		Checked: checked, Anomalies: within(anomalies, d), New: created, RiskScore: score.Value, RiskLevel: score.Level,
@@ -95,10 +85,10 @@ func (d Detection) bounded(now time.Time) (Detection, error) {
 }
 
 func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]detect.Finding, Checked, error) {
-	engine, state, license := a.engine.WithSensitivity(d.Sensitivity), &detect.LicenseState{}, l.Detectable()
+	engine, state, license := a.Engine.WithSensitivity(d.Sensitivity), &detect.LicenseState{}, l.Detectable()
 	checked := Checked{From: d.From, To: d.To}
 	var findings []detect.Finding
-	err := a.log.Events(ctx, l.ID, d.From, d.To, func(e *Event) error {
+	err := a.Log.Events(ctx, l.ID, d.From, d.To, func(e *Event) error {
 		if checked.Events++; checked.Events > maxChecked {
 			return apierr.InvalidField("from", "the span holds more than 200000 events; choose a shorter one")
 		}
@@ -120,17 +110,17 @@ func within(anomalies []Anomaly, d Detection) []Anomaly {
 
 // Risk is the license's risk score now.
 func (a *Anomalies) Risk(ctx context.Context, licenseID string) (*Risk, error) {
-	l, err := find(ctx, a.store, licenseID)
+	l, err := find(ctx, a.Store, licenseID)
 	if err != nil {
 		return nil, err
 	}
-	now := a.clock.Now()
+	now := a.Clock.Now()
 	w := LastDays(now, HistoryDays)
-	anomalies, err := a.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	anomalies, err := a.Log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
 	if err != nil {
 		return nil, err
 	}
-	history, err := a.store.Scores(ctx, l.ID, w.From)
+	history, err := a.Store.Scores(ctx, l.ID, w.From)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +132,7 @@ func (a *Anomalies) Risk(ctx context.Context, licenseID string) (*Risk, error) {
 }
 
 func (a *Anomalies) quality(ctx context.Context, l *License, w Window) (DataQuality, error) {
-	days, err := a.store.Days(ctx, l.ID, w.From)
+	days, err := a.Store.Days(ctx, l.ID, w.From)
 	if err != nil {
 		return DataQuality{}, err
 	}

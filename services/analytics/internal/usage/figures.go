@@ -28,16 +28,16 @@ type FleetFigures struct {
 
 // Figures of one license.
 func (r *Reports) Figures(ctx context.Context, licenseID string) (*Figures, error) {
-	l, err := find(ctx, r.store, licenseID)
+	l, err := find(ctx, r.Store, licenseID)
 	if err != nil {
 		return nil, err
 	}
-	now := r.clock.Now()
-	recent, err := r.log.CountSince(ctx, l.ID, now.Add(-24*time.Hour))
+	now := r.Clock.Now()
+	recent, err := r.Log.CountSince(ctx, l.ID, now.Add(-24*time.Hour))
 	if err != nil {
 		return nil, err
 	}
-	anomalies, err := r.log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
+	anomalies, err := r.Log.Anomalies(ctx, AnomalyQuery{LicenseID: l.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -53,12 +53,12 @@ func (r *Reports) Figures(ctx context.Context, licenseID string) (*Figures, erro
 // Usage is one row per day of the last days, oldest first, days without use included; and the sum, whose devices are
 // distinct over the whole span.
 func (r *Reports) Usage(ctx context.Context, licenseID string, days int) (total DayUsage, daily []DayUsage, err error) {
-	l, err := find(ctx, r.store, licenseID)
+	l, err := find(ctx, r.Store, licenseID)
 	if err != nil {
 		return total, nil, err
 	}
-	w := LastDays(r.clock.Now(), days)
-	h, err := r.store.History(ctx, l, w)
+	w := LastDays(r.Clock.Now(), days)
+	h, err := r.Store.History(ctx, l, w)
 	if err != nil {
 		return total, nil, err
 	}
@@ -87,12 +87,12 @@ func (r *Reports) Usage(ctx context.Context, licenseID string, days int) (total 
 
 // FleetFigures of the whole installation.
 func (r *Reports) FleetFigures(ctx context.Context) (*FleetFigures, error) {
-	since := r.clock.Now().Add(-24 * time.Hour)
-	minutes, err := r.store.Fleet(ctx, StepMinute, since)
+	since := r.Clock.Now().Add(-24 * time.Hour)
+	minutes, err := r.Store.Fleet(ctx, StepMinute, since)
 	if err != nil {
 		return nil, err
 	}
-	open, recent, err := r.log.CountAnomalies(ctx, since)
+	open, recent, err := r.Log.CountAnomalies(ctx, since)
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type Log interface {
 	Events(ctx context.Context, licenseID string, from, to time.Time, each func(*Event) error) error
 	// CountSince counts the license's validations and failures since a moment.
 	CountSince(ctx context.Context, licenseID string, since time.Time) (Counts, error)
+	// Anomalies are a page, newest first.
 	Anomalies(ctx context.Context, q AnomalyQuery) ([]Anomaly, error)
 	// Record enters findings, announces what is new and returns how many that were.
 	Record(ctx context.Context, findings []detect.Finding, now time.Time) (int, error)

@@ -12,25 +12,22 @@ const MaxDays = 366
 
 // Reports answers how licenses are used.
 type Reports struct {
-	store Store
-	log   Log
-	clock clock.Clock
+	Store Store
+	Log   Log
+	Clock clock.Clock
 }
 
-// NewReports answers from store and log.
-func NewReports(store Store, log Log, c clock.Clock) *Reports { return &Reports{store, log, c} }
-
 // Window is the window of so many days that ends now.
-func (r *Reports) Window(days int) Window { return LastDays(r.clock.Now(), days) }
+func (r *Reports) Window(days int) Window { return LastDays(r.Clock.Now(), days) }
 
 // Patterns describes how the license was used in the last days.
 func (r *Reports) Patterns(ctx context.Context, licenseID string, days int) (*Patterns, error) {
-	l, err := find(ctx, r.store, licenseID)
+	l, err := find(ctx, r.Store, licenseID)
 	if err != nil {
 		return nil, err
 	}
-	w := LastDays(r.clock.Now(), days)
-	h, err := r.store.History(ctx, l, w)
+	w := LastDays(r.Clock.Now(), days)
+	h, err := r.Store.History(ctx, l, w)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +36,7 @@ func (r *Reports) Patterns(ctx context.Context, licenseID string, days int) (*Pa
 
 // Report answers one page of a usage report.
 func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
-	facts, err := r.store.Report(ctx, q)
+	facts, err := r.Store.Report(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +46,7 @@ func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
 // EachLicense calls each for every license of a report, whatever its length.
 func (r *Reports) EachLicense(ctx context.Context, q ReportQuery, each func(*LicenseUsage) error) error {
 	for {
-		page, err := r.store.Page(ctx, q)
+		page, err := r.Store.Page(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -67,16 +64,16 @@ func (r *Reports) EachLicense(ctx context.Context, q ReportQuery, each func(*Lic
 
 // Dashboard is the state of the installation.
 func (r *Reports) Dashboard(ctx context.Context) (*Dashboard, error) {
-	now := r.clock.Now()
-	overview, err := r.store.Overview(ctx, now)
+	now := r.Clock.Now()
+	overview, err := r.Store.Overview(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	minutes, err := r.store.Fleet(ctx, StepMinute, now.Add(-24*time.Hour))
+	minutes, err := r.Store.Fleet(ctx, StepMinute, now.Add(-24*time.Hour))
 	if err != nil {
 		return nil, err
 	}
-	hours, err := r.store.Fleet(ctx, StepHour, now.AddDate(0, 0, -15))
+	hours, err := r.Store.Fleet(ctx, StepHour, now.AddDate(0, 0, -15))
 	if err != nil {
 		return nil, err
 	}

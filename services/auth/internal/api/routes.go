@@ -2,8 +2,6 @@
 package api
 
 import (
-	"context"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/guard"
@@ -14,23 +12,10 @@ import (
 	"github.com/latchkey-dev/latchkey/services/auth/internal/manage"
 )
 
-// Tokens are the use cases of devices.
-type Tokens interface {
-	Issue(ctx context.Context, from credential.Caller, d credential.Device, once credential.Once) (
-		credential.Pair, error)
-	Refresh(ctx context.Context, from credential.Caller, raw string, once credential.Once) (credential.Pair, error)
-	Verify(ctx context.Context, from credential.Caller, raw string) (credential.Verified, error)
-}
-
-// SigningKeys publishes the keys that verify tokens.
-type SigningKeys interface {
-	KeySet(ctx context.Context) ([]byte, error)
-}
-
 // Deps is what the handlers work with.
 type Deps struct {
-	Tokens      Tokens
-	SigningKeys SigningKeys
+	Tokens      *credential.Tokens
+	SigningKeys *credential.SigningKeys
 	// APIKeys answers the administrator.
 	APIKeys *manage.Manage
 	// RequireAPIKey admits calls with an API key that covers the route, and counts them against its limits.

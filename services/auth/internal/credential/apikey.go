@@ -52,18 +52,15 @@ type KeySecret struct {
 	ExpiresAt time.Time
 }
 
-// APIKeys makes, lists, changes, ends and finds API keys. It is safe for concurrent use.
+// APIKeys are the use cases of API keys: they are made, changed, ended and found. It is safe for concurrent use.
 type APIKeys struct {
-	store KeyStore
-	clock clock.Clock
+	Store KeyStore
+	Clock clock.Clock
 }
-
-// NewAPIKeys keeps the keys in a store.
-func NewAPIKeys(s KeyStore, c clock.Clock) *APIKeys { return &APIKeys{store: s, clock: c} }
 
 // Create makes a key and returns its secret, which is never seen again.
 func (s *APIKeys) Create(ctx context.Context, by *Actor, n NewAPIKey) (APIKey, string, error) {
-	now := s.clock.Now()
+	now := s.Clock.Now()
 	if err := n.validate(now); err != nil {
 		return APIKey{}, "", err
 	}
@@ -80,25 +77,16 @@ func (s *APIKeys) Create(ctx context.Context, by *Actor, n NewAPIKey) (APIKey, s
 		Product:          k.Product,
 	}
 	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
-	if err := s.store.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
+	if err := s.Store.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
 		return APIKey{}, "", fmt.Errorf("create API key: %w", err)
 	}
 	return k, text, nil
 }
 
-// List lists the keys in force, newest first.
-func (s *APIKeys) List(ctx context.Context) ([]APIKey, error) {
-	keys, err := s.store.Keys(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list API keys: %w", err)
-	}
-	return keys, nil
-}
-
 // Update changes a key, for all of its secrets, and returns it as it is now. A patch that changes nothing
 // publishes nothing. An id that names no key in force is ErrAPIKeyNotFound.
 func (s *APIKeys) Update(ctx context.Context, by *Actor, id string, p APIKeyPatch) (APIKey, error) {
-	now := s.clock.Now()
+	now := s.Clock.Now()
 	if err := p.validate(now); err != nil {
 		return APIKey{}, err
 	}
@@ -107,7 +95,7 @@ func (s *APIKeys) Update(ctx context.Context, by *Actor, id string, p APIKeyPatc
 		return APIKey{}, ErrAPIKeyNotFound
 	}
 	var k APIKey
-	err := s.store.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
+	err := s.Store.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
 		k = p.apply(before)
 		was, is := audit.Changes(before.audited(), k.audited())
 		if len(is) == 0 {
@@ -129,8 +117,8 @@ func (s *APIKeys) Revoke(ctx context.Context, by *Actor, id string) (time.Time, 
 	if !ok {
 		return time.Time{}, ErrAPIKeyNotFound
 	}
-	now := s.clock.Now()
-	err := s.store.RevokeKey(ctx, id, now, func(k APIKey) []Record {
+	now := s.Clock.Now()
+	err := s.Store.RevokeKey(ctx, id, now, func(k APIKey) []Record {
 		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}},
 			audited(by, "api_key.revoke", k.ID, k.audited(), nil)}
 	})
@@ -152,9 +140,9 @@ func (s *APIKeys) Rotate(
 	if !ok {
 		return APIKey{}, "", time.Time{}, ErrAPIKeyNotFound
 	}
-	now := s.clock.Now()
+	now := s.Clock.Now()
 	oldEnd, text := now.Add(time.Duration(graceSeconds)*time.Second), secret.New(keyPrefix)
-	k, err := s.store.RotateKey(ctx, id, KeySecret{
+	k, err := s.Store.RotateKey(ctx, id, KeySecret{
 		Hash:      secret.Hash(text),
 		CreatedAt: now,
 	}, oldEnd, func(k APIKey) []Record {
@@ -181,7 +169,7 @@ type FoundKey struct {
 
 // LookUp finds the key of a secret by the secret's SHA-256. Unknown is ErrInvalidAPIKey.
 func (s *APIKeys) LookUp(ctx context.Context, hash [32]byte) (FoundKey, error) {
-	k, held, err := s.store.KeyBySecret(ctx, hash)
+	k, held, err := s.Store.KeyBySecret(ctx, hash)
 	if errors.Is(err, ErrAPIKeyNotFound) {
 		return FoundKey{}, ErrInvalidAPIKey
 	}
@@ -189,7 +177,7 @@ func (s *APIKeys) LookUp(ctx context.Context, hash [32]byte) (FoundKey, error) {
 		return FoundKey{}, fmt.Errorf("look up API key: %w", err)
 	}
 	end := earlier(earlier(k.ExpiresAt, held.ExpiresAt), k.RevokedAt)
-	ended := !k.RevokedAt.IsZero() || !end.IsZero() && !s.clock.Now().Before(end)
+	ended := !k.RevokedAt.IsZero() || !end.IsZero() && !s.Clock.Now().Before(end)
 	return FoundKey{APIKey: k, End: end, Ended: ended}, nil
 }
 

@@ -125,7 +125,7 @@ func (m *Manage) CreateAPIKey(c *gin.Context) error {
 
 // ListAPIKeys answers the keys in force, newest first.
 func (m *Manage) ListAPIKeys(c *gin.Context) error {
-	keys, err := m.Keys.List(c.Request.Context())
+	keys, err := m.Keys.Store.Keys(c.Request.Context())
 	if err != nil {
 		return err
 	}

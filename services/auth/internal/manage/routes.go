@@ -3,9 +3,6 @@
 package manage
 
 import (
-	"context"
-	"time"
-
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
@@ -13,19 +10,9 @@ import (
 	"github.com/latchkey-dev/latchkey/services/auth/internal/credential"
 )
 
-// Keys are the use cases of the administrator.
-type Keys interface {
-	Create(ctx context.Context, by *credential.Actor, n credential.NewAPIKey) (credential.APIKey, string, error)
-	List(ctx context.Context) ([]credential.APIKey, error)
-	Update(ctx context.Context, by *credential.Actor, id string, p credential.APIKeyPatch) (credential.APIKey, error)
-	Revoke(ctx context.Context, by *credential.Actor, id string) (time.Time, error)
-	Rotate(ctx context.Context, by *credential.Actor, id string, graceSeconds int) (
-		k credential.APIKey, revealed string, oldEnd time.Time, err error)
-}
-
 // Deps is what the handlers work with.
 type Deps struct {
-	Keys        Keys
+	Keys        *credential.APIKeys
 	Idempotency *idempotency.Store
 	// RequireActor admits what admin forwards.
 	RequireActor gin.HandlerFunc
