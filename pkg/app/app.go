@@ -55,9 +55,9 @@ type Deps struct {
 	Traces *trace.Recorder
 	// Answered counts the requests that the services of this process have answered; nil where nobody wants to know.
 	Answered *atomic.Uint64
-	// AdminKeys bounds the refused admin keys that a client address may send to the services of this process together;
+	// AdminKeyAttempts bounds the refused admin keys that a client address may send to the services of this process together;
 	// nil has each bound its own.
-	AdminKeys *guard.Attempts
+	AdminKeyAttempts *guard.Attempts
 }
 
 // Worker is what goes on beside serving.

@@ -76,10 +76,13 @@ func (b Base) PublicMetrics() bool {
 	return b.Env == Development
 }
 
+// eventLogDays is the default of EventLogDays.
+const eventLogDays = 400
+
 // EventLog is how long sent events are kept; without a setting the default, so that a Config made by hand forgets
 // nothing.
 func (b Base) EventLog() time.Duration {
-	return time.Duration(cmp.Or(b.EventLogDays, 400)) * 24 * time.Hour
+	return time.Duration(cmp.Or(b.EventLogDays, eventLogDays)) * 24 * time.Hour
 }
 
 // LimitAddresses tells whether calls are limited by client address.
@@ -99,8 +102,8 @@ func (b Base) Attempts(c clock.Clock, perMinute int) *guard.Attempts {
 	return guard.New(c, perMinute)
 }
 
-// AdminKeys is what the services of one process share as Deps.AdminKeys.
-func (b Base) AdminKeys(c clock.Clock) *guard.Attempts { return b.Attempts(c, adminFailures) }
+// AdminKeyAttempts is what the services of one process share as Deps.AdminKeyAttempts.
+func (b Base) AdminKeyAttempts(c clock.Clock) *guard.Attempts { return b.Attempts(c, adminFailures) }
 
 // Logger writes to w as the settings want it.
 func (b Base) Logger(w io.Writer) *slog.Logger {

@@ -197,3 +197,12 @@ func TestExposedConnections(t *testing.T) {
 		})
 	}
 }
+
+// TestEventLogDays: a Config made by hand keeps events as long as one that was loaded.
+func TestEventLogDays(t *testing.T) {
+	var loaded Base
+	config.Defaults(&loaded)
+	if byHand := (Base{}).EventLog(); byHand != loaded.EventLog() || loaded.EventLogDays == 0 {
+		t.Errorf("%s by hand, %s by its default", byHand, loaded.EventLog())
+	}
+}

@@ -41,8 +41,8 @@ func NewAdminAttempts(c *Core) *guard.Attempts { return c.base.Attempts(c.Clock,
 // NewAdminKeyAttempts is NewAdminAttempts for admin keys, which several services of a process may be shown: an address
 // has its failures once.
 func NewAdminKeyAttempts(c *Core) *guard.Attempts {
-	if c.AdminKeys != nil {
-		return c.AdminKeys
+	if c.AdminKeyAttempts != nil {
+		return c.AdminKeyAttempts
 	}
 	return NewAdminAttempts(c)
 }

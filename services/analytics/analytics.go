@@ -4,8 +4,6 @@
 package analytics
 
 import (
-	"time"
-
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -29,7 +27,7 @@ var Queues = []bus.Queue{queue()}
 // queue is the service's one queue. 2,000 events are a batch: beyond that a transaction gains nothing.
 func queue() bus.Queue {
 	q := bus.QueueOf(queues.Analytics())
-	q.BatchSize, q.BatchWait, q.MaxAttempts = 2000, 20*time.Millisecond, 5
+	q.BatchSize = 2000
 	return q
 }
 

@@ -74,7 +74,7 @@ func (s *Service) manageDeps(files *licensefile.Files, signIns *user.SignIns) ma
 	return manage.Deps{
 		Licenses:      s.licenses,
 		Seats:         s.seats,
-		Catalog:       s.store,
+		Reads:         s.store,
 		Leases:        s.leases,
 		Counters:      s.counters,
 		Blocks:        &block.Blocks{Store: s.store, Clock: s.Clock},
@@ -93,7 +93,7 @@ func (s *Service) manageDeps(files *licensefile.Files, signIns *user.SignIns) ma
 		},
 		Integrations: &integration.Integrations{Store: s.store, Responses: s.responses, Clock: s.Clock},
 		Imports: &licenseimport.Imports{
-			Store: s.store, Licenses: s.licenses, Catalog: s.store, Customers: customers, Users: users,
+			Store: s.store, Licenses: s.licenses, Reads: s.store, Customers: customers, Users: users,
 			Counters: s.counters, Blocks: s.blocks, Clock: s.Clock,
 		},
 		Idempotency:  s.Idempotency,
@@ -118,5 +118,5 @@ func (s *Service) signIns(passwords *user.Passwords) *user.SignIns {
 }
 
 func (s *Service) rpcDeps() rpc.Deps {
-	return rpc.Deps{Seats: s.seats, Catalog: s.store, Clock: s.Clock, Admit: s.admit()}
+	return rpc.Deps{Seats: s.seats, Reads: s.store, Clock: s.Clock, Admit: s.admit()}
 }

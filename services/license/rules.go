@@ -18,7 +18,7 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 		return err
 	}
 	s.licenses = &licensing.Licenses{
-		Store: s.store, Catalog: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
+		Store: s.store, Reads: s.store, Clock: deps.Clock, ShortLeases: cfg.Env == app.Development,
 		Unaudited: s.unaudited,
 	}
 	s.seats = &licensing.Seats{

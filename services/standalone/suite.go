@@ -40,7 +40,7 @@ type suite struct {
 	public, internal httpx.InProcess
 	local            bus.Bus       // of all services, unless there is a broker
 	answered         atomic.Uint64 // requests, by all services
-	adminKeys        *guard.Attempts
+	adminKeyAttempts *guard.Attempts
 	readOnly         bool // of the databases
 	closers          []func() error
 	endTraces        []func()
@@ -78,7 +78,7 @@ func (s *suite) open(ctx context.Context) error {
 	}.WarnExposed(ctx, s.log)
 	s.settings.auth.WarnMaintenance(ctx, s.log)
 	s.readOnly = s.settings.auth.Maintenance
-	s.adminKeys = s.settings.auth.AdminKeys(clock.System{})
+	s.adminKeyAttempts = s.settings.auth.AdminKeyAttempts(clock.System{})
 	for _, svc := range s.services {
 		if err := s.openService(ctx, svc); err != nil {
 			return fmt.Errorf("%s: %w", svc.Name, err)
@@ -106,7 +106,7 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 	deps := app.Deps{
 		Log: log, DB: database, Bus: events, HTTP: s.internal,
 		Clock: clock.System{}, Metrics: obs.NewMetrics(svc.Name), Traces: traces, Answered: &s.answered,
-		AdminKeys: s.adminKeys,
+		AdminKeyAttempts: s.adminKeyAttempts,
 	}
 	if err := svc.StartMasterKeys(ctx, deps); err != nil {
 		return settingsProblem(err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -65,8 +67,9 @@ func (r detectRequest) detection() (usage.Detection, error) {
 		d.To = *r.To
 	}
 	if r.Sensitivity != nil {
-		if d.Sensitivity = *r.Sensitivity; d.Sensitivity < 0.5 || d.Sensitivity > 2 {
-			wrong.Add("sensitivity", "must be a number from 0.5 to 2")
+		const least, most = detect.MinSensitivity, detect.MaxSensitivity
+		if d.Sensitivity = *r.Sensitivity; d.Sensitivity < least || d.Sensitivity > most {
+			wrong.Add("sensitivity", fmt.Sprintf("must be a number from %v to %v", least, most))
 		}
 	}
 	return d, wrong.Err()

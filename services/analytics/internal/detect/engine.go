@@ -13,6 +13,12 @@ const (
 	CloseAfter = 24 * time.Hour
 )
 
+// The sensitivity of an engine is within these.
+const (
+	MinSensitivity = 0.5
+	MaxSensitivity = 2
+)
+
 // Engine runs the detectors. It holds the sensitivity only; use New.
 //
 // A threshold of a detector says where honest use ends; those marked (s) are divided by the sensitivity. Thresholds
@@ -23,12 +29,12 @@ type Engine struct{ sensitivity float64 }
 func New() Engine { return Engine{sensitivity: 1} }
 
 // WithSensitivity returns an engine whose thresholds are divided by factor: 2 alarms at half of what 1 needs. The
-// factor is held within 0.5 and 2; 0 or less means 1.
+// factor is held within MinSensitivity and MaxSensitivity; 0 or less means 1.
 func (e Engine) WithSensitivity(factor float64) Engine {
 	if factor <= 0 {
 		factor = 1
 	}
-	e.sensitivity = min(max(factor, 0.5), 2)
+	e.sensitivity = min(max(factor, MinSensitivity), MaxSensitivity)
 	return e
 }
 

@@ -3,6 +3,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -53,7 +54,7 @@ func (s server) LicenseUsage(
 ) (*connect.Response[analyticsv1.LicenseUsageResponse], error) {
 	days := int(req.Msg.Days)
 	if days < 1 || days > usage.MaxDays {
-		return nil, apierr.InvalidField("days", "must be a whole number from 1 to 366")
+		return nil, apierr.InvalidField("days", fmt.Sprintf("must be a whole number from 1 to %d", usage.MaxDays))
 	}
 	total, daily, err := s.reports.Usage(ctx, req.Msg.LicenseId, days)
 	if err != nil {

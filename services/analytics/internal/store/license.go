@@ -9,9 +9,6 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// historyBefore is how long before a window the days begin that its profiles are made of.
-const historyBefore = 56 * 24 * time.Hour
-
 // License implements usage.Store.
 func (s *Store) License(ctx context.Context, id string) (*usage.License, error) {
 	var rows []licenseRow
@@ -27,7 +24,7 @@ func (s *Store) License(ctx context.Context, id string) (*usage.License, error) 
 // History implements usage.Store.
 func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (*usage.History, error) {
 	h := &usage.History{License: l, Failures: map[string]int64{}}
-	days, err := s.Days(ctx, l.ID, w.From.Add(-historyBefore))
+	days, err := s.Days(ctx, l.ID, w.From.AddDate(0, 0, -usage.ProfileHistoryDays))
 	if err != nil {
 		return nil, err
 	}

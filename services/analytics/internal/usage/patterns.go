@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// profileDays is how far back the days are taken from which a day's expectation is made.
-const profileDays = 28
+const (
+	// profileDays is how far back the days are taken from which a day's expectation is made.
+	profileDays = 28
+	// ProfileHistoryDays is how far back those on the same day of the week are taken, which are fewer. Days that History
+	// lacks count as days without use.
+	ProfileHistoryDays = 2 * profileDays
+)
 
 // Patterns is how a license is used.
 type Patterns struct {
@@ -64,8 +69,8 @@ type Trend struct {
 	ChangePercent *float64 `json:"change_percent"`
 }
 
-// History is what the rollups hold of a license: Days from a profile's length before the window on, the rest of the
-// window.
+// History is what the rollups hold of a license: Days from ProfileHistoryDays before the window on, the
+// rest of the window.
 type History struct {
 	License    *License
 	Days       []Day
@@ -148,7 +153,7 @@ func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
 // else all. Days since the license was first learned of count, even without use.
 func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []float64 {
 	var all, same []float64
-	start := later(date.AddDate(0, 0, -profileDays*2), DayOf(first).AddDate(0, 0, 1))
+	start := later(date.AddDate(0, 0, -ProfileHistoryDays), DayOf(first).AddDate(0, 0, 1))
 	for d := start; !first.IsZero() && d.Before(date); d = d.AddDate(0, 0, 1) {
 		n := 0.0
 		if day := days[d]; day != nil {

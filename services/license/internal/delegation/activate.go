@@ -63,7 +63,7 @@ func (s *Keys) AddSlave(ctx context.Context, k Key, comment string) (NewSlave, e
 		Comment:        comment,
 		CreatedAt:      s.Clock.Now(),
 	}}
-	return made, s.Store.Together(ctx, func(ctx context.Context) error {
+	return made, s.Store.InTransaction(ctx, func(ctx context.Context) error {
 		room := 0
 		selected := Selection{OrganisationID: k.Master.OrganisationID, MasterID: k.Master.ID}
 		err := s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
@@ -122,7 +122,7 @@ func (s *Keys) activate(ctx context.Context, k Key, c licensing.Client) (made Ac
 		return Activation{}, err
 	}
 	seat, isNew := licensing.Device{}, false
-	err = s.Store.Together(ctx, func(ctx context.Context) error {
+	err = s.Store.InTransaction(ctx, func(ctx context.Context) error {
 		now := s.Clock.Now()
 		account, err := s.charge(ctx, k.Master.OrganisationID, a, now)
 		if err != nil {

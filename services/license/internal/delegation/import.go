@@ -55,7 +55,7 @@ func (s *Keys) ImportSlave(
 	if _, err = s.Tokens.Delegated(ctx); err != nil {
 		return Slave{}, "", err
 	}
-	err = s.Store.Together(ctx, func(ctx context.Context) error {
+	err = s.Store.InTransaction(ctx, func(ctx context.Context) error {
 		v, outcome, err = s.importSlave(ctx, by, master, in)
 		if err != nil || v.RuntimeKey == in.RuntimeKey || in.RuntimeKey == "" {
 			return err

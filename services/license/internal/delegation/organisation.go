@@ -130,7 +130,7 @@ func (s *Organisations) AddMaster(
 	if err != nil {
 		return NewMaster{}, err
 	}
-	err = s.Store.Together(ctx, func(ctx context.Context) error {
+	err = s.Store.InTransaction(ctx, func(ctx context.Context) error {
 		made = NewMaster{PublicKey: signer.Public, Master: Master{
 			ID:              newID(),
 			OrganisationID:  id,

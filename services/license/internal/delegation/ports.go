@@ -12,8 +12,8 @@ import (
 
 // Store keeps organisations, their keys and what they were charged.
 type Store interface {
-	// Together runs fn in one transaction, which the calls of stores within join. It may run more than once.
-	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// InTransaction runs fn in one transaction, which the calls of stores within join. It may run more than once.
+	InTransaction(ctx context.Context, fn func(ctx context.Context) error) error
 	// CreateOrganisation inserts an organisation with its first charge, nil for none.
 	CreateOrganisation(ctx context.Context, o Organisation, first *Charge, event proto.Message) error
 	// Organisation reads an organisation; ErrOrganisationNotFound.

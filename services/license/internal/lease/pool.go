@@ -20,7 +20,7 @@ type Pool struct {
 	Entitled map[string]Usage
 	// Named are the leases that calls name.
 	Named []*Lease
-	// Evictable are leases to choose from when one has to go: those longest unseen, as many as there are calls.
+	// Evictable are leases to choose from when one has to go: those longest unseen, as many as the calls could need.
 	Evictable []*Lease
 	// Borrowers are the devices whose borrowed leases go on without the server, live or not, and By those of them that
 	// calls name. They are loaded where a call borrows.

@@ -17,7 +17,7 @@ import (
 type Imports struct {
 	Store     Store
 	Licenses  *licensing.Licenses
-	Catalog   licensing.Catalog
+	Reads     licensing.Reads
 	Customers *customer.Customers
 	Users     *user.Users
 	Counters  *counter.Counters
@@ -103,7 +103,7 @@ func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Op
 			return err
 		}
 		for _, i := range byKey(rows) {
-			err := s.Store.Together(ctx, func(ctx context.Context) (err error) {
+			err := s.Store.InTransaction(ctx, func(ctx context.Context) (err error) {
 				results[i], err = s.row(ctx, by, &rows[i], o.Update)
 				return err
 			})
@@ -122,7 +122,7 @@ func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Op
 
 // find is the license that has a key, or had it: a file does not know of rotations. It is empty for none.
 func (s *Imports) find(ctx context.Context, key string) (id string, e *licensing.EnrollmentKey, err error) {
-	id, e, err = s.Catalog.ByKey(ctx, key, s.Clock.Now())
+	id, e, err = s.Reads.ByKey(ctx, key, s.Clock.Now())
 	if errors.Is(err, licensing.ErrNotFound) {
 		id, err = s.Store.LicenseOfFormerKey(ctx, key)
 	}
@@ -143,7 +143,7 @@ func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update b
 	case enrollment != nil:
 		return Result{}, licensing.ErrKeyExists
 	}
-	l, err := s.Catalog.Find(ctx, id)
+	l, err := s.Reads.Find(ctx, id)
 	if err == nil {
 		err = s.checkProduct(ctx, &l, r.New.Product)
 	}

@@ -59,7 +59,7 @@ func (s *Licenses) ChangePolicyAll(ctx context.Context, code string) (Action, er
 	if code == "" {
 		return nil, apierr.InvalidField("policy", "is required")
 	}
-	reader := policyReader{catalog: s.Catalog}
+	reader := policyReader{reads: s.Reads}
 	policy, err := reader.named(ctx, code)
 	return func(ch *Change, by *Actor, now time.Time) error { return ch.takePolicy(by, policy, now) }, err
 }
@@ -77,9 +77,9 @@ func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action
 
 // Try tells what Apply would do, and does nothing.
 func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
-	reads := triedReads{catalog: s.Catalog, ctx: ctx, groups: map[string]*Group{}}
+	reads := triedReads{reads: s.Reads, ctx: ctx, groups: map[string]*Group{}}
 	return s.each(ids, func(id string, decide func(*Change) error) error {
-		l, err := s.Catalog.Find(ctx, id)
+		l, err := s.Reads.Find(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) 
 // triedReads finds what a change that is only tried asks for, without locks.
 type triedReads struct {
 	LockedReads // of devices, nothing is asked
-	catalog     Catalog
+	reads       Reads
 	ctx         context.Context
 	// groups are those that were asked for, with the places that they have given away meanwhile.
 	groups map[string]*Group
@@ -101,7 +101,7 @@ func (r triedReads) Group(id string) (*Group, error) {
 	if g := r.groups[id]; g != nil {
 		return g, nil
 	}
-	g, err := r.catalog.Group(r.ctx, id)
+	g, err := r.reads.Group(r.ctx, id)
 	if err == nil {
 		r.groups[id] = g
 	}
@@ -139,7 +139,7 @@ var ErrTooMany = apierr.InvalidField("filter",
 
 // Select is the ids of the licenses that f selects. Errors: ErrTooMany.
 func (s *Licenses) Select(ctx context.Context, f Filter) ([]string, error) {
-	ids, err := s.Catalog.LicenseIDs(ctx, f, s.Clock.Now(), MaxBulk+1)
+	ids, err := s.Reads.LicenseIDs(ctx, f, s.Clock.Now(), MaxBulk+1)
 	if err == nil && len(ids) > MaxBulk {
 		err = ErrTooMany
 	}

@@ -39,7 +39,7 @@ func (s *Licenses) boughtPolicy(ctx context.Context, c *Conversion) (*Policy, er
 	if len(problems) > 0 {
 		return nil, apierr.InvalidFields(problems)
 	}
-	reader := policyReader{catalog: s.Catalog}
+	reader := policyReader{reads: s.Reads}
 	policy, err := reader.named(ctx, c.Policy)
 	if err == nil && policy != nil && policy.IsTrial {
 		err = apierr.InvalidField("policy", "makes trials; name the policy that was bought")

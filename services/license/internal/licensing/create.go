@@ -28,9 +28,9 @@ const (
 
 // Licenses are the use cases of administrators for licenses.
 type Licenses struct {
-	Store   Store
-	Catalog Catalog
-	Clock   clock.Clock
+	Store Store
+	Reads Reads
+	Clock clock.Clock
 	// ShortLeases admits leases too short for production.
 	ShortLeases bool
 	// Unaudited is called for what the audit log cannot take in maintenance mode.
@@ -79,7 +79,7 @@ func (s *Licenses) CreateMany(
 	made, errs = make([]Created, len(rows)), make([]error, len(rows))
 	var good []int
 	var inserts []NewRow
-	policies := policyReader{catalog: s.Catalog}
+	policies := policyReader{reads: s.Reads}
 	for i, n := range rows {
 		n.ShortLeases = s.ShortLeases
 		policy, err := policies.named(ctx, n.Policy)

@@ -125,7 +125,7 @@ func (ch *Change) described(d *Device, changed, by string) {
 
 // LabelDevice names a device for an administrator. Errors: ErrNotFound, ErrUnknownDeviceID.
 func (s *Licenses) LabelDevice(ctx context.Context, by *Actor, licenseID, deviceID, label string) (Device, error) {
-	found, err := s.Catalog.Device(ctx, licenseID, deviceID)
+	found, err := s.Reads.Device(ctx, licenseID, deviceID)
 	if err != nil {
 		return Device{}, err
 	}

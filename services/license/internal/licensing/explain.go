@@ -67,8 +67,8 @@ const noAddress = "the question does not say from where the call comes, so this 
 
 // Explainer tells what calls would be answered. It goes their way on copies, of which nothing is written.
 type Explainer struct {
-	Seats   *Seats
-	Catalog Catalog
+	Seats *Seats
+	Reads Reads
 	// Admit refuses all calls while this installation is not licensed itself; nil where it need not be.
 	Admit func(context.Context) error
 }
@@ -109,7 +109,7 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 		return Explanation{}, err
 	}
 	if r.Device != nil { // as it is stored: it may have been recognized under another id
-		d, err := s.Catalog.Device(ctx, stored.ID, r.Device.ID)
+		d, err := s.Reads.Device(ctx, stored.ID, r.Device.ID)
 		if err != nil {
 			return Explanation{}, err
 		}
@@ -140,7 +140,7 @@ func (s *Explainer) admitted(ctx context.Context, e *Explanation) error {
 func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err error) {
 	switch {
 	case q.Key != nil:
-		q.LicenseID, q.Client.Enrollment, err = s.Catalog.ByKey(ctx, *q.Key, q.At)
+		q.LicenseID, q.Client.Enrollment, err = s.Reads.ByKey(ctx, *q.Key, q.At)
 	case q.LicenseID == "" && q.Client.User == nil:
 		err = ErrCredentials
 	case q.LicenseID == "":
@@ -154,7 +154,7 @@ func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err err
 	}
 	u := q.Client.signedIn()
 	if q.User != "" {
-		u, err = s.Catalog.UserOf(ctx, &ch.License, q.User)
+		u, err = s.Reads.UserOf(ctx, &ch.License, q.User)
 	}
 	if u != nil {
 		q.Client.User = &SignedIn{User: u, LicenseID: ch.License.ID}
@@ -166,7 +166,7 @@ func (s *Explainer) asked(ctx context.Context, q *Question) (ch *Change, err err
 func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Request, error) {
 	c, err := s.Seats.caller(ctx, &q.Client)
 	if err == nil && ch.License.needsRelease(c.AppVersion) {
-		c.released, err = s.Catalog.ReleasedAt(ctx, ch.License.Product, c.AppVersion)
+		c.released, err = s.Reads.ReleasedAt(ctx, ch.License.Product, c.AppVersion)
 	}
 	if err != nil {
 		return Request{}, err
@@ -186,7 +186,7 @@ func (s *Explainer) request(ctx context.Context, ch *Change, q *Question) (Reque
 		return ch.wants(q.Operation, d, c, q.At)
 	}
 	if q.Operation == OperationUse && ch.License.LeaseIsSeat() {
-		c.leased, err = s.Catalog.Leased(ctx, ch.License.ID, q.Client.HardwareID, q.At)
+		c.leased, err = s.Reads.Leased(ctx, ch.License.ID, q.Client.HardwareID, q.At)
 		if err != nil {
 			return Request{}, err
 		}

@@ -42,7 +42,7 @@ func (s *Licenses) CreateImported(ctx context.Context, by *Actor, n Import) (Lic
 	if err := problemsOf(n.problems); err != nil {
 		return License{}, err
 	}
-	policies := policyReader{catalog: s.Catalog}
+	policies := policyReader{reads: s.Reads}
 	policy, err := policies.named(ctx, n.New.Policy)
 	if err != nil {
 		return License{}, err

@@ -17,13 +17,13 @@ func (s *Licenses) List(ctx context.Context, by *Actor, f Filter) (Page[License]
 			return Page[License]{}, err
 		}
 	}
-	return s.Catalog.List(ctx, f, now)
+	return s.Reads.List(ctx, f, now)
 }
 
 // auditSearch notes that by asked for a key, whatever page and other filters came with it: that nothing matches them
 // tells of the license, too.
 func (s *Licenses) auditSearch(ctx context.Context, by *Actor, key string, now time.Time) error {
-	holders, err := s.Catalog.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
+	holders, err := s.Reads.List(ctx, Filter{Key: &key, Page: 1, PerPage: 1}, now)
 	if err != nil || len(holders.Items) == 0 {
 		return err
 	}

@@ -44,8 +44,8 @@ func (p *Policy) Snapshot() *eventsv1.Terms { return termsSnapshot(&p.Terms, tim
 
 // policyReader reads each policy once.
 type policyReader struct {
-	catalog Catalog
-	known   map[string]*Policy
+	reads Reads
+	known map[string]*Policy
 }
 
 // named is the policy that a request names, nil where it names none. Errors: VALIDATION_ERROR.
@@ -57,7 +57,7 @@ func (r *policyReader) named(ctx context.Context, code string) (*Policy, error) 
 	if known {
 		return policy, nil
 	}
-	policy, err := r.catalog.Policy(ctx, code)
+	policy, err := r.reads.Policy(ctx, code)
 	if err == nil && policy == nil {
 		err = r.unknown(ctx, code)
 	}
@@ -73,7 +73,7 @@ func (r *policyReader) named(ctx context.Context, code string) (*Policy, error) 
 
 // unknown names the policy that may be meant.
 func (r *policyReader) unknown(ctx context.Context, code string) error {
-	codes, err := r.catalog.PolicyCodes(ctx)
+	codes, err := r.reads.PolicyCodes(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *Licenses) ChangePolicy(ctx context.Context, by *Actor, licenseID, code 
 	if code == "" {
 		return License{}, apierr.InvalidField("policy", "is required")
 	}
-	reader := policyReader{catalog: s.Catalog}
+	reader := policyReader{reads: s.Reads}
 	policy, err := reader.named(ctx, code)
 	if err != nil {
 		return License{}, err

@@ -63,8 +63,8 @@ type Store interface {
 	// Peek is a license with those of the named devices that exist, without a lock: nothing of its changes is written.
 	// ErrNotFound.
 	Peek(ctx context.Context, licenseID string, hardwareIDs []string) (*Change, error)
-	// Together runs fn in one transaction: where it fails, nothing of its changes is written.
-	Together(ctx context.Context, fn func(ctx context.Context) error) error
+	// InTransaction runs fn in one transaction: where it fails, nothing of its changes is written.
+	InTransaction(ctx context.Context, fn func(ctx context.Context) error) error
 	// Lock holds licenses until the end of the transaction in ctx. Anyone who changes several in one transaction locks
 	// them first, so that nobody waits in a circle; package store says in which order the service locks.
 	Lock(ctx context.Context, licenseIDs []string) error
@@ -83,8 +83,8 @@ type Store interface {
 	Key(ctx context.Context, licenseID string) (string, error)
 }
 
-// Catalog is what administrators read, always from the database.
-type Catalog interface {
+// Reads are what administrators read of licenses, always from the database.
+type Reads interface {
 	// Find reads a license; ErrNotFound.
 	Find(ctx context.Context, licenseID string) (License, error)
 	// Policy reads the policy with a code; nil for none.

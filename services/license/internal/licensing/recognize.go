@@ -129,7 +129,7 @@ func (s *Seats) Rebound(ctx context.Context, licenseID string, c *Client, fn fun
 	if err != nil {
 		return err
 	}
-	err = s.Store.Together(ctx, func(ctx context.Context) error {
+	err = s.Store.InTransaction(ctx, func(ctx context.Context) error {
 		err := s.Store.Change(ctx, licenseID, []string{c.HardwareID}, func(ch *Change) error {
 			now := s.Clock.Now()
 			d, err := ch.device(c, now)

@@ -79,7 +79,7 @@ func (m *Manage) listDevices(c *gin.Context) error {
 	if q.err != nil {
 		return q.err
 	}
-	page, err := m.Catalog.Devices(c.Request.Context(), id, userID, span)
+	page, err := m.Reads.Devices(c.Request.Context(), id, userID, span)
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func newOneDevice(d *licensing.Device) oneDevice {
 }
 
 func (m *Manage) getDevice(c *gin.Context) error {
-	d, err := m.Catalog.Device(c.Request.Context(), licenseID(c), pathID(c, "device_id"))
+	d, err := m.Reads.Device(c.Request.Context(), licenseID(c), pathID(c, "device_id"))
 	if err != nil {
 		return err
 	}

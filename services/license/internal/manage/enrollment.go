@@ -81,7 +81,7 @@ func (m *Manage) listEnrollmentKeys(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	page, err := m.Catalog.EnrollmentKeys(c.Request.Context(), licenseID(c), span)
+	page, err := m.Reads.EnrollmentKeys(c.Request.Context(), licenseID(c), span)
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (m *Manage) listEntitlements(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := m.Catalog.Find(c.Request.Context(), licenseID(c))
+	l, err := m.Reads.Find(c.Request.Context(), licenseID(c))
 	if err != nil {
 		return err
 	}

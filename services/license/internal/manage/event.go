@@ -39,7 +39,7 @@ func (m *Manage) listEvents(c *gin.Context) error {
 		return err
 	}
 	id, since := licenseID(c), m.Clock.Now().Add(-time.Duration(hours)*time.Hour)
-	events, total, err := m.Catalog.Events(c.Request.Context(), id, since, maxEvents)
+	events, total, err := m.Reads.Events(c.Request.Context(), id, since, maxEvents)
 	if err != nil {
 		return err
 	}

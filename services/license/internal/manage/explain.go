@@ -39,7 +39,7 @@ func (m *Manage) explain(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	explainer := licensing.Explainer{Seats: m.Seats, Catalog: m.Catalog, Admit: m.Admit}
+	explainer := licensing.Explainer{Seats: m.Seats, Reads: m.Reads, Admit: m.Admit}
 	e, err := explainer.Explain(c.Request.Context(), asked)
 	if err != nil {
 		return err

@@ -253,7 +253,7 @@ func (m *Manage) facts(q *question) func(context.Context, *licensing.Request) (*
 		}
 		wanted := lease.Request{Client: licensing.Client{SessionID: q.SessionID}, Entitlement: q.Entitlement}
 		if q.BorrowUntil != nil {
-			wanted.BorrowUntil = *endOrNil(q.BorrowUntil)
+			wanted.BorrowUntil = endOf(*q.BorrowUntil)
 		}
 		return func(ctx context.Context, r *licensing.Request) (*licensing.Condition, error) {
 			return nil, m.Leases.Facts(ctx, r, wanted)

@@ -28,7 +28,7 @@ func (m *Manage) createLicense(c *gin.Context) error {
 }
 
 func (m *Manage) getLicense(c *gin.Context) error {
-	l, err := m.Catalog.Find(c.Request.Context(), licenseID(c))
+	l, err := m.Reads.Find(c.Request.Context(), licenseID(c))
 	if err != nil {
 		return err
 	}

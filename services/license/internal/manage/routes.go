@@ -32,7 +32,7 @@ type Deps struct {
 	Licenses  *licensing.Licenses
 	Seats     *licensing.Seats
 	Counters  *counter.Counters
-	Catalog   licensing.Catalog
+	Reads     licensing.Reads
 	Blocks    *block.Blocks
 	Customers *customer.Customers
 	Groups    *group.Groups

@@ -102,5 +102,8 @@ func endOrNil(e *jsonbody.End) *licensing.End {
 	if e == nil {
 		return nil
 	}
-	return &licensing.End{At: e.Time, Day: e.Day}
+	end := endOf(*e)
+	return &end
 }
+
+func endOf(e jsonbody.End) licensing.End { return licensing.End{At: e.Time, Day: e.Day} }

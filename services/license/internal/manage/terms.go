@@ -86,7 +86,7 @@ func (t *nullableTerms) change() licensing.TermsChange {
 }
 
 func end(o jsonbody.Optional[jsonbody.End]) licensing.Optional[licensing.End] {
-	return licensing.Optional[licensing.End]{Present: o.Present, Null: o.Null, Value: *endOrNil(&o.Value)}
+	return licensing.Optional[licensing.End]{Present: o.Present, Null: o.Null, Value: endOf(o.Value)}
 }
 
 // newTerms is the terms of a license to create.

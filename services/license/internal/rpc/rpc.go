@@ -24,9 +24,9 @@ var Callers = rpc.Callers{
 
 // Deps is what the handler works with.
 type Deps struct {
-	Seats   *licensing.Seats
-	Catalog licensing.Catalog
-	Clock   clock.Clock
+	Seats *licensing.Seats
+	Reads licensing.Reads
+	Clock clock.Clock
 	// Admit, when not nil, refuses to serve licenses while the installation itself is not licensed.
 	Admit func(context.Context) error
 }
@@ -76,7 +76,7 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 func (s server) CountLicenses(
 	ctx context.Context, _ *connect.Request[licensev1.CountLicensesRequest],
 ) (*connect.Response[licensev1.CountLicensesResponse], error) {
-	n, err := s.Catalog.Count(ctx, s.Clock.Now())
+	n, err := s.Reads.Count(ctx, s.Clock.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,6 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Together implements licensing.Store, and that of delegation.
-func (s *Store) Together(ctx context.Context, fn func(ctx context.Context) error) error {
-	return db.Error(s.db.Tx(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) }))
-}
-
 // CreateOrganisation implements delegation.Store.
 func (s *Store) CreateOrganisation(
 	ctx context.Context, o delegation.Organisation, first *delegation.Charge, event proto.Message,

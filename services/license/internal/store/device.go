@@ -276,7 +276,7 @@ func (s *Store) Idle(ctx context.Context, now time.Time, limit int) ([]string, e
 	return ids, nil
 }
 
-// Device implements licensing.Catalog.
+// Device implements licensing.Reads.
 func (s *Store) Device(ctx context.Context, licenseID, deviceID string) (licensing.Device, error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return licensing.Device{}, err

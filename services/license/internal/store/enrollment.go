@@ -99,7 +99,7 @@ func (r *lockedReads) LiveEnrollmentKeys() (int, error) {
 // plain reads without locks: that of the license holds off anyone who would change what is read.
 func (r *lockedReads) plain() *gorm.DB { return r.tx.Session(&gorm.Session{NewDB: true}) }
 
-// EnrollmentKeys implements licensing.Catalog.
+// EnrollmentKeys implements licensing.Reads.
 func (s *Store) EnrollmentKeys(
 	ctx context.Context, licenseID string, span licensing.Span,
 ) (licensing.Page[licensing.EnrollmentKey], error) {

@@ -167,7 +167,7 @@ func (s *Store) CreateGroup(ctx context.Context, g licensing.Group, events []pro
 	}))
 }
 
-// Group implements group.Store and licensing.Catalog.
+// Group implements group.Store and licensing.Reads.
 func (s *Store) Group(ctx context.Context, id string) (*licensing.Group, error) {
 	g, err := oneGroup(s.db.Read(ctx), s.db.Read(ctx), id)
 	return g, db.Error(err)

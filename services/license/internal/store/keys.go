@@ -92,7 +92,7 @@ func (s *Store) findKey(ctx context.Context, key string, now time.Time) (foundKe
 	return findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(key), now)
 }
 
-// ByKey implements licensing.Catalog.
+// ByKey implements licensing.Reads.
 func (s *Store) ByKey(
 	ctx context.Context, key string, now time.Time,
 ) (licenseID string, e *licensing.EnrollmentKey, err error) {

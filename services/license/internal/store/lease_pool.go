@@ -283,15 +283,20 @@ func (p *pool) loadBorrowers(tx *gorm.DB, batch []leaseRequest) error {
 	return err
 }
 
-// loadEvictable loads as many as all requests together could need.
+// loadEvictable loads as many as all requests together could need: those that are too many, and one more for each
+// request, which may itself renew, borrow or release one of these.
 func (p *pool) loadEvictable(tx *gorm.DB) error {
 	f := p.License.Floating
-	if f == nil || f.Overflow != licensing.OverflowEvictOldest || p.InUse+p.calls <= f.Slots {
+	if f == nil || f.Overflow != licensing.OverflowEvictOldest {
+		return nil
+	}
+	excess := p.InUse + p.calls - f.Slots
+	if excess <= 0 {
 		return nil
 	}
 	var rows []leaseRow
 	err := tx.Table("leases").Where(evictableLeases, sql.Named("id", p.License.ID), sql.Named("now", p.Now)).
-		Order("last_seen_at, id").Limit(p.calls + p.InUse + p.calls - f.Slots).Find(&rows).Error
+		Order("last_seen_at, id").Limit(excess + p.calls).Find(&rows).Error
 	for i := range rows {
 		p.Evictable = append(p.Evictable, p.lease(&rows[i]))
 	}

@@ -33,7 +33,7 @@ func (s *Store) Leases(
 	return page, slots, translate(err)
 }
 
-// Leased implements licensing.Catalog.
+// Leased implements licensing.Reads.
 func (s *Store) Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error) {
 	var n int64
 	err := s.db.Read(ctx).Table("leases").

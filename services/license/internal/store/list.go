@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// List implements licensing.Catalog.
+// List implements licensing.Reads.
 func (s *Store) List(
 	ctx context.Context, f licensing.Filter, now time.Time,
 ) (licensing.Page[licensing.License], error) {
@@ -54,7 +54,7 @@ func (s *Store) ended(ctx context.Context, selected func() *gorm.DB, now time.Ti
 	return parts, err
 }
 
-// LicenseIDs implements licensing.Catalog.
+// LicenseIDs implements licensing.Reads.
 func (s *Store) LicenseIDs(ctx context.Context, f licensing.Filter, now time.Time, limit int) ([]string, error) {
 	selected, err := s.selecting(ctx, f, now)
 	if err != nil {

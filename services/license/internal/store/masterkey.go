@@ -11,8 +11,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
-	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
-	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // KeyRows are the license keys, by the master key that hashes and seals them.
@@ -101,12 +99,3 @@ func (k keyRows) resealRow(ctx context.Context, row keyRow) error {
 		}).Error
 	})
 }
-
-var (
-	_ licensing.Store      = (*Store)(nil)
-	_ licensing.Catalog    = (*Store)(nil)
-	_ licensing.Lookup     = (*Lookup)(nil)
-	_ licensing.Seen       = (*Seen)(nil)
-	_ catalog.ProductStore = (*Store)(nil)
-	_ catalog.PolicyStore  = (*Store)(nil)
-)

@@ -132,7 +132,7 @@ func (s *Store) DeletePolicy(
 	}))
 }
 
-// Policy implements licensing.Catalog.
+// Policy implements licensing.Reads.
 func (s *Store) Policy(ctx context.Context, code string) (*licensing.Policy, error) {
 	p, err := s.FindPolicy(ctx, code)
 	if errors.Is(err, catalog.ErrPolicyNotFound) {
@@ -141,7 +141,7 @@ func (s *Store) Policy(ctx context.Context, code string) (*licensing.Policy, err
 	return &p.Policy, err
 }
 
-// PolicyCodes implements licensing.Catalog.
+// PolicyCodes implements licensing.Reads.
 func (s *Store) PolicyCodes(ctx context.Context) (codes []string, err error) {
 	err = s.db.Read(ctx).Table("policies").Order("code").Limit(1000).Pluck("code", &codes).Error
 	return codes, db.Error(err)

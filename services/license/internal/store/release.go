@@ -143,7 +143,7 @@ func (l *Lookup) ReleasedAt(ctx context.Context, product, version string) (time.
 	return releasedAt(known, version), err
 }
 
-// ReleasedAt implements licensing.Catalog.
+// ReleasedAt implements licensing.Reads.
 func (s *Store) ReleasedAt(ctx context.Context, product, version string) (time.Time, error) {
 	known, err := releaseTimes(s.db.Read(ctx), product)
 	return releasedAt(known, version), err

@@ -50,6 +50,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/telemetry"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
+	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/store/migrations"
 )
@@ -57,7 +58,7 @@ import (
 // Migrations is the schema of this package; the outbox and similar packages bring their own.
 var Migrations = db.Migrations{Name: "license", FS: migrations.FS}
 
-// Store implements licensing.Store and licensing.Catalog.
+// Store is the data of the service; each method says whose port it implements.
 type Store struct {
 	db     *db.DB
 	outbox *outbox.Outbox
@@ -71,6 +72,15 @@ type Store struct {
 	// masters tells whether there are masters of delegated keys.
 	masters *cache.Cache[struct{}, bool]
 }
+
+var (
+	_ licensing.Store      = (*Store)(nil)
+	_ licensing.Reads      = (*Store)(nil)
+	_ licensing.Lookup     = (*Lookup)(nil)
+	_ licensing.Seen       = (*Seen)(nil)
+	_ catalog.ProductStore = (*Store)(nil)
+	_ catalog.PolicyStore  = (*Store)(nil)
+)
 
 // Deps is what a Store works with.
 type Deps struct {
@@ -94,6 +104,11 @@ func New(d Deps) *Store {
 	s.seats = batch.New(batches(d.DB.Engine(), "activate devices"), seatRequest.licenseID, s.runBatch)
 	s.leases = batch.New(batches(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)
 	return s
+}
+
+// InTransaction implements licensing.Store, delegation.Store and licenseimport.Store.
+func (s *Store) InTransaction(ctx context.Context, fn func(ctx context.Context) error) error {
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, _ *gorm.DB) error { return fn(ctx) }))
 }
 
 // Change implements licensing.Store.

@@ -48,7 +48,7 @@ type replica struct {
 
 // rules puts the use cases over the store and that lookup.
 func (r *replica) rules(lookup licensing.Lookup) {
-	r.Licenses = &licensing.Licenses{Store: r.store, Catalog: r.store, Clock: r.clock}
+	r.Licenses = &licensing.Licenses{Store: r.store, Reads: r.store, Clock: r.clock}
 	r.Seats = &licensing.Seats{Lookup: lookup, Store: r.store, Seen: r, Telemetry: r, Clock: r.clock, Blocks: r.blocks}
 	r.Offline = &licensing.Offline{Seats: r.Seats, Store: r.store, Signer: r, Clock: r.clock}
 }
@@ -127,7 +127,7 @@ func with(terms licensing.TermsChange) licensing.NewLicense {
 func client(hardwareID string) licensing.Client { return licensing.Client{HardwareID: hardwareID} }
 
 // devicesOf are all devices of a license, latest activation first.
-func devicesOf(t testing.TB, s licensing.Catalog, licenseID string) ([]licensing.Device, error) {
+func devicesOf(t testing.TB, s licensing.Reads, licenseID string) ([]licensing.Device, error) {
 	page, err := s.Devices(t.Context(), licenseID, nil, licensing.Span{Page: 1, PerPage: 10_000})
 	return page.Items, err
 }

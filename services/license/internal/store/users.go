@@ -226,7 +226,7 @@ func (s *Store) Named(ctx context.Context, product, foldedEmail, customerID stri
 	return users, nil
 }
 
-// UserOf implements licensing.Catalog.
+// UserOf implements licensing.Reads.
 func (s *Store) UserOf(ctx context.Context, l *licensing.License, email string) (*licensing.User, error) {
 	var rows []userRow
 	err := s.db.Read(ctx).Table("users").Select(userColumns).

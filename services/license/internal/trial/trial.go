@@ -108,7 +108,7 @@ func (w *Wanted) email() string { return user.Fold(w.Profile.Email) }
 
 // existing is a trial that was made before.
 func (s *Trials) existing(ctx context.Context, w Wanted, licenseID string) (Trial, error) {
-	l, err := s.Licenses.Catalog.Find(ctx, licenseID)
+	l, err := s.Licenses.Reads.Find(ctx, licenseID)
 	if err == nil {
 		err = s.tellable(ctx, &l)
 	}

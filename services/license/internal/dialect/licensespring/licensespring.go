@@ -32,7 +32,7 @@ type Deps struct {
 	Counters *counter.Counters
 	Leases   *lease.Leases
 	// Licenses reads what is not asked often enough to be kept in memory.
-	Licenses  licensing.Catalog
+	Licenses  licensing.Reads
 	SignIns   *user.SignIns
 	Users     user.Store
 	Products  catalog.ProductStore

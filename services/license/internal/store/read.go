@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// Find implements licensing.Catalog.
+// Find implements licensing.Reads.
 func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, error) {
 	if !uid.Is(licenseID) {
 		return licensing.License{}, licensing.ErrNotFound
@@ -22,7 +22,7 @@ func (s *Store) Find(ctx context.Context, licenseID string) (licensing.License, 
 	return row.license(), translate(err)
 }
 
-// FindDevice implements licensing.Catalog.
+// FindDevice implements licensing.Reads.
 func (s *Store) FindDevice(ctx context.Context, licenseID, hardwareID string) (*licensing.Device, error) {
 	found, err := loadDevices(s.db.Read(ctx), licenseID, []string{hardwareID})
 	d, known := found[hardwareID]
@@ -32,7 +32,7 @@ func (s *Store) FindDevice(ctx context.Context, licenseID, hardwareID string) (*
 	return &d, nil
 }
 
-// Devices implements licensing.Catalog.
+// Devices implements licensing.Reads.
 func (s *Store) Devices(
 	ctx context.Context, licenseID string, userID *string, span licensing.Span,
 ) (licensing.Page[licensing.Device], error) {
@@ -54,7 +54,7 @@ func (s *Store) Devices(
 	return page, translate(err)
 }
 
-// Events implements licensing.Catalog.
+// Events implements licensing.Reads.
 func (s *Store) Events(
 	ctx context.Context, licenseID string, since time.Time, limit int,
 ) ([]licensing.Event, int, error) {
@@ -81,7 +81,7 @@ FROM licenses WHERE max_devices > 1 AND current_devices > 1 AND ` + usable
 	return row.Full, row.Nearly, translate(err)
 }
 
-// Count implements licensing.Catalog.
+// Count implements licensing.Reads.
 func (s *Store) Count(ctx context.Context, now time.Time) (licensing.Counts, error) {
 	var row struct {
 		Total, Active, InGrace, Inactive, Expired, Suspended, NotStarted, Test, Expiring, Seats int
