@@ -74,7 +74,7 @@ func (p *program) checkMasterKeys(ctx context.Context, d *db.DB, out io.Writer) 
 	for _, u := range usages {
 		fmt.Fprintf(out, "master key %s: %s\n", u, map[bool]string{true: "configured", false: "missing"}[u.Configured])
 	}
-	return p.masterKeyError(keys.Complain(usages))
+	return p.masterKeyError(keys.RequireKeys(usages))
 }
 
 // hasRegister is false for a database that no service has migrated yet.

@@ -56,7 +56,7 @@ func (c *Core) EveryReadOnly(d time.Duration, what string, do func(context.Conte
 		defer tick.Stop()
 		for {
 			if err := do(ctx); err != nil && ctx.Err() == nil {
-				c.Log.WarnContext(ctx, what+" failed, will be tried again", "error", err)
+				c.Log.WarnContext(ctx, "a job failed and will be tried again", "job", what, "error", err)
 			}
 			select {
 			case <-ctx.Done():

@@ -166,7 +166,7 @@ Settings without a flag:
 %[3]s`, p.Short, p.Name, config.Secrets(config.Options{}, p.Config))
 }
 
-// load reads the settings. What is wrong with them is a *settingsError.
+// load reads the settings. What is wrong with them is a *SettingsError.
 func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
 	settings, err := config.Load(p.Name, config.Options{
 		Flags:   cmd.Flags(),

@@ -30,8 +30,7 @@ type Bus interface {
 	// is away: see Watch.OnGap.
 	Watch(ctx context.Context, w Watch) error
 	// Vouch says to the watches of all services, every second and until ctx ends (nil) or the bus is closed
-	// (ErrClosed), that the bus takes what service publishes, as long as taken says so: see Source. It is the service's
-	// own business.
+	// (ErrClosed), that the bus takes what service publishes, as long as taken says so: see Source.
 	Vouch(ctx context.Context, service string, taken func(context.Context) bool) error
 	// DeadLetters is the store of what the named queue gave up.
 	DeadLetters(queue string) DeadLetters

@@ -76,9 +76,10 @@ func (u Usage) String() string {
 // when rows are under keys that are not in the ring. Keys that protect nothing any more are forgotten. A process that
 // writes nothing registers nothing.
 func (r *Register) Start(ctx context.Context) error {
-	usages, err := r.Usage(ctx) // before the lock: it is counted again under it only for a reason
+	// Counting reads all rows: it is done before the lock, and under it only where other keys are registered.
+	usages, err := r.Usage(ctx)
 	if err == nil {
-		err = r.Complain(usages)
+		err = r.RequireKeys(usages)
 	}
 	if err != nil || r.db.ReadOnly() {
 		return err
@@ -105,7 +106,7 @@ func (r *Register) forget(tx *gorm.DB) error {
 	}
 	usages, err := r.usages(tx)
 	if err == nil {
-		err = r.Complain(usages)
+		err = r.RequireKeys(usages)
 	}
 	if err != nil {
 		return err

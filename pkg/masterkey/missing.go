@@ -37,8 +37,8 @@ var ErrMissing = apierr.ErrUnavailable.WithMessagef(
 	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").
 	WithRetryAfter(5 * time.Second)
 
-// Complain is a *MissingError when usages has rows under keys that are not in the ring.
-func (r *Register) Complain(usages []Usage) error {
+// RequireKeys is a *MissingError when usages has rows under keys that are not in the ring.
+func (r *Register) RequireKeys(usages []Usage) error {
 	return r.missing(slices.DeleteFunc(slices.Clone(usages), func(u Usage) bool {
 		return u.Configured || len(u.Counts) == 0
 	}))

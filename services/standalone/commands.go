@@ -54,14 +54,14 @@ var commands = map[string]command{
 	"config": {
 		args:      []string{"check|print"},
 		short:     "say what is wrong with the settings, or where each value comes from; while it runs, too",
-		run:       lookAtSettings,
+		run:       configCommand,
 		unlocked:  true,
 		makesData: true,
 	},
 	"dead-letters": {
 		args:     []string{"list|replay|drop"},
 		short:    "events that could not be taken in; see dead-letters --help",
-		run:      lookAfterDeadLetters,
+		run:      deadLettersCommand,
 		unlocked: true,
 		ownFlags: true,
 	},

@@ -16,8 +16,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
-// lookAtSettings is config check, and config print, which shows also those that are wrong.
-func lookAtSettings(_ context.Context, s *suite, args []string, out io.Writer) error {
+// configCommand is config check, and config print, which shows also those that are wrong.
+func configCommand(_ context.Context, s *suite, args []string, out io.Writer) error {
 	switch args[0] {
 	case "print":
 		return s.settings.loaded.Print(out)
@@ -29,11 +29,11 @@ func lookAtSettings(_ context.Context, s *suite, args []string, out io.Writer) e
 		_, err := fmt.Fprintf(out, "the settings of %s are fine\n", program)
 		return err
 	}
-	return &app.ArgumentError{Err: fmt.Errorf("there are config check and config print, not config %s", args[0])}
+	return &app.ArgumentError{Err: fmt.Errorf("unknown: config %s; use config check or config print", args[0])}
 }
 
-// lookAfterDeadLetters is the command that the services have, for the queues of all of them.
-func lookAfterDeadLetters(ctx context.Context, s *suite, args []string, out io.Writer) error {
+// deadLettersCommand is the command that the services have, for the queues of all of them.
+func deadLettersCommand(ctx context.Context, s *suite, args []string, out io.Writer) error {
 	var queues []string
 	for _, q := range bus.AllQueues() {
 		queues = append(queues, q.Name)

@@ -14,7 +14,7 @@ import (
 )
 
 // DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see
-// those that the first holds in its hands.
+// those that the first has taken.
 func (b *Bus) DeadLetters(queue string) bus.DeadLetters {
 	return &deadLetters{bus: b, queue: queue}
 }
@@ -24,7 +24,7 @@ type deadLetters struct {
 	queue string
 }
 
-// Count implements bus.DeadLetters. What another process holds in its hands at the moment is not counted.
+// Count implements bus.DeadLetters. What another process has taken at the moment is not counted.
 func (d *deadLetters) Count(ctx context.Context) (n int, err error) {
 	err = d.look(ctx, func(v *visit) error {
 		n = v.left
@@ -169,7 +169,7 @@ func (v *visit) giveBack(ctx context.Context) error {
 	if err := v.ch.Nack(0, true, true); err != nil { // tag 0 stands for all
 		return err
 	}
-	for range 100 {
+	for range 100 { // a second in all
 		if ready, err := v.count(); err != nil || ready >= v.held {
 			return err
 		}

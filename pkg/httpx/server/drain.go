@@ -74,7 +74,7 @@ func (d *drainer) run(ctx context.Context) error {
 	return d.shutdown(ctx)
 }
 
-// awaitQuiet gives each connection that keeps alive the time for one more request, which it will be the last of.
+// awaitQuiet gives each connection that keeps alive the time for one more request, its last.
 func (d *drainer) awaitQuiet(ctx context.Context) {
 	for {
 		rest := quietTime - time.Since(time.Unix(0, d.lastIdle.Load()))

@@ -83,12 +83,14 @@ func (a *API) statistics(c *gin.Context) error {
 	if errs[0] == nil {
 		body.setLicenses(counts.Msg)
 	} else {
-		body.Degraded = append(body.Degraded, a.missing(ctx, partLicense, errs[0]))
+		a.logMissing(ctx, partLicense, errs[0])
+		body.Degraded = append(body.Degraded, partLicense)
 	}
 	if errs[1] == nil {
 		body.setUsage(usage.Msg)
 	} else {
-		body.Degraded = append(body.Degraded, a.missing(ctx, partAnalytics, errs[1]))
+		a.logMissing(ctx, partAnalytics, errs[1])
+		body.Degraded = append(body.Degraded, partAnalytics)
 	}
 	c.JSON(http.StatusOK, body)
 	return nil
@@ -151,7 +153,7 @@ func (a *API) askAnalytics(ctx context.Context, id string) *analyticsv1.LicenseS
 	case unseen(err):
 		return &analyticsv1.LicenseStatisticsResponse{}
 	}
-	a.missing(ctx, partAnalytics, err)
+	a.logMissing(ctx, partAnalytics, err)
 	return nil
 }
 
@@ -161,10 +163,9 @@ func unseen(err error) bool {
 	return errors.As(err, &e) && e.Code == errcode.LicenseNotFound
 }
 
-// missing logs why an answer lacks a part, and names the part.
-func (a *API) missing(ctx context.Context, part string, err error) string {
-	a.Log.WarnContext(ctx, "answered without a part", "part", part, "error", err)
-	return part
+// logMissing says why an answer lacks a part.
+func (a *API) logMissing(ctx context.Context, part string, err error) {
+	a.Log.WarnContext(ctx, "a part of the answer is missing", "part", part, "error", err)
 }
 
 // sideBySide runs the functions at once and waits for all of them.

@@ -32,6 +32,7 @@ const (
 	sharingHanded
 )
 
+// (s): divided by the sensitivity (engine.go), which only POST .../detect can set.
 const (
 	// quartersOverSeats (s) is the number of quarter hours within a day with more devices running than seats.
 	quartersOverSeats = 4

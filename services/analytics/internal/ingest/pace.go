@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	// slice is how many events are handled at once while the process answers requests.
-	slice = 250
-	// pausePerRequest is how long handling pauses for each request that was answered during a slice, maxPause how many
-	// times the duration of the slice it pauses at most.
+	// sliceSize is how many events are handled at once while the process answers requests.
+	sliceSize = 250
+	// pausePerRequest is how long handling pauses for each request that was answered during a slice, maxPauseFactor how
+	// many times the duration of the slice it pauses at most.
 	pausePerRequest = 200 * time.Microsecond
-	maxPause        = 4
+	maxPauseFactor  = 4
 	// minRate is how many events a second are let through however many requests are answered, so that a backlog always
 	// drains. The in-process bus has 10 s to confirm what it was given, several thousand events.
 	minRate = 2000
@@ -52,7 +52,7 @@ func (p *Pace) Handle(ctx context.Context, events []event.Event) error {
 		}
 		n := len(events) - done
 		if p.answered.Load() != p.seen {
-			n = min(n, slice)
+			n = min(n, sliceSize)
 		}
 		err := p.handle(ctx, events[done:done+n])
 		var some bus.Rejected
@@ -79,6 +79,6 @@ func (p *Pace) handle(ctx context.Context, events []event.Event) error {
 
 // pauseAfter is the pause after a slice of n events that took worked, during which so many requests were answered.
 func pauseAfter(worked time.Duration, answered uint64, n int) time.Duration {
-	wanted := min(time.Duration(answered)*pausePerRequest, maxPause*worked)
+	wanted := min(time.Duration(answered)*pausePerRequest, maxPauseFactor*worked)
 	return max(0, min(wanted, time.Duration(n)*time.Second/minRate-worked))
 }

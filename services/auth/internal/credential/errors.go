@@ -19,9 +19,10 @@ var (
 		"there is no API key in force with this id; list the API keys to see those there are")
 	// ErrTokenUnknown says that the store has no such refresh token.
 	ErrTokenUnknown = errors.New("credential: unknown refresh token")
-	errNotAccepted  = errors.New("credential: the family does not accept the refresh token")
-	errRevoked      = token.Refused("revoked")
-	errReused       = token.Refused("reused").WithCause(errNotAccepted)
+	// errNotAccepted marks errReused: errors.Is takes all refusals of tokens, which have one code, for the same.
+	errNotAccepted = errors.New("credential: the family does not accept the refresh token")
+	errRevoked     = token.Refused("revoked")
+	errReused      = token.Refused("reused").WithCause(errNotAccepted)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.
 	ErrTooManyTokens = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
 		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").

@@ -170,24 +170,22 @@ func (s *Store) Rotate(
 func rotate(tx *gorm.DB, f credential.Family, t, next credential.RefreshToken) error {
 	rotation := f.Rotations + 1
 	made := newRefreshRow(next, rotation)
-	steps := []*gorm.DB{
+	errs := []error{
 		tx.Model(&familyRow{}).Where("id = ?", f.ID).Updates(map[string]any{
 			"current_sha256": next.Hash[:], "previous_sha256": t.Hash[:], "in_use": false, "rotations": rotation,
 			"expires_at": next.ExpiresAt, "answer": next.Answer,
-		}),
-		tx.Create(&made),
+		}).Error,
+		tx.Create(&made).Error,
 	}
 	if rotation > rotationsKept {
-		steps = append(steps, tx.Where("family_id = ? AND rotation <= ?", f.ID, rotation-rotationsKept).
-			Delete(&refreshRow{}))
+		errs = append(errs, tx.Where("family_id = ? AND rotation <= ?", f.ID, rotation-rotationsKept).
+			Delete(&refreshRow{}).Error)
 	}
 	if f.Current != t.Hash {
-		steps = append(steps, tx.Model(&refreshRow{}).Where("sha256 = ?", f.Current[:]).Update("void", true))
+		errs = append(errs, tx.Model(&refreshRow{}).Where("sha256 = ?", f.Current[:]).Update("void", true).Error)
 	}
-	for _, step := range steps {
-		if step.Error != nil {
-			return fmt.Errorf("rotate: %w", step.Error)
-		}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("rotate: %w", err)
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ func (p *Pool) give(id string, r *Request) *Lease {
 	}
 	p.makeRoom(l.ID)
 	p.add(l)
-	p.Emit(leased(p, l, r))
+	p.Emit(leasedEvent(p, l, r))
 	return l
 }
 

@@ -22,7 +22,7 @@ func lease(l *Lease) *eventsv1.Lease {
 	}
 }
 
-func leased(p *Pool, l *Lease, r *Request) *eventsv1.LicenseLeased {
+func leasedEvent(p *Pool, l *Lease, r *Request) *eventsv1.LicenseLeased {
 	e := &eventsv1.LicenseLeased{
 		LicenseId:  l.LicenseID,
 		HardwareId: l.HardwareID,
@@ -45,7 +45,7 @@ func leased(p *Pool, l *Lease, r *Request) *eventsv1.LicenseLeased {
 	return e
 }
 
-func released(license *licensing.License, l *Lease, by string, now time.Time) *eventsv1.LicenseLeaseReleased {
+func releasedEvent(license *licensing.License, l *Lease, by string, now time.Time) *eventsv1.LicenseLeaseReleased {
 	return &eventsv1.LicenseLeaseReleased{
 		LicenseId:  l.LicenseID,
 		HardwareId: l.HardwareID,
@@ -56,13 +56,13 @@ func released(license *licensing.License, l *Lease, by string, now time.Time) *e
 	}
 }
 
-func expired(license *licensing.License, l *Lease, now time.Time) *eventsv1.LicenseLeaseExpired {
+func expiredEvent(license *licensing.License, l *Lease, now time.Time) *eventsv1.LicenseLeaseExpired {
 	return &eventsv1.LicenseLeaseExpired{
 		LicenseId: l.LicenseID, HardwareId: l.HardwareID, Lease: lease(l), License: licensing.Snapshot(license, now),
 	}
 }
 
-func evicted(p *Pool, l *Lease, byLease string) *eventsv1.LicenseLeaseEvicted {
+func evictedEvent(p *Pool, l *Lease, byLease string) *eventsv1.LicenseLeaseEvicted {
 	return &eventsv1.LicenseLeaseEvicted{
 		LicenseId:  l.LicenseID,
 		HardwareId: l.HardwareID,

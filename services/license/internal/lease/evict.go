@@ -33,6 +33,6 @@ func (p *Pool) makeRoom(forLease string) {
 		p.InUse--
 		p.claim(l.Entitlement, -1)
 		p.change(l)
-		p.Emit(evicted(p, l, forLease))
+		p.Emit(evictedEvent(p, l, forLease))
 	}
 }

@@ -50,5 +50,5 @@ func (l *Lease) Restart(now time.Time) {
 // Expire notes that a lease has expired, and returns the event.
 func (l *Lease) Expire(license *licensing.License, now time.Time) proto.Message {
 	l.end(Expired, l.ExpiresAt)
-	return expired(license, l, now)
+	return expiredEvent(license, l, now)
 }

@@ -236,7 +236,7 @@ func TestSessionsOfADevice(t *testing.T) {
 	_, err := s.take("a", session("3"))
 	s.refused(err, licensing.ErrLeaseLimit)
 	for range 2 {
-		if l, err := s.pool.release(one.ID, byClient); err != nil || !l.EndedAt.Equal(noon) || s.pool.InUse != 1 {
+		if l, _, err := s.pool.release(one.ID, byClient); err != nil || !l.EndedAt.Equal(noon) || s.pool.InUse != 1 {
 			t.Errorf("%+v, %v; %d slots", l, err, s.pool.InUse)
 		}
 	}
@@ -293,7 +293,7 @@ func TestRefusalsLeaveNoTrace(t *testing.T) {
 	s.refused(err, licensing.ErrLeaseLimit)
 	_, err = s.take("a", borrow(100*time.Hour))
 	s.refused(err, errBorrow)
-	_, err = s.pool.release("another", byClient)
+	_, _, err = s.pool.release("another", byClient)
 	s.refused(err, ErrNotFound)
 	s.wait(time.Hour)
 	_, err = s.pool.renew(l.ID, licensing.Caller{})

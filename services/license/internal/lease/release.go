@@ -18,7 +18,10 @@ const (
 
 // Release gives a lease back; once more does no harm. Errors: ErrNotFound, EndedError for a lease that ended otherwise.
 func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error) {
-	return s.release(ctx, proof.call(), func(p *Pool) (Lease, error) { return p.release(proof.LeaseID, byClient) })
+	return s.release(ctx, proof.call(), func(p *Pool) (Lease, error) {
+		l, _, err := p.release(proof.LeaseID, byClient)
+		return l, err
+	})
 }
 
 // ReleaseHeld is Release for a client who is known to use the license. There may be no lease that it holds.
@@ -29,7 +32,8 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 		if held == nil || p.OfAnotherUser(&c) {
 			return Lease{}, nil
 		}
-		return p.release(held.ID, byClient)
+		l, _, err := p.release(held.ID, byClient)
+		return l, err
 	})
 	return err
 }
@@ -39,9 +43,8 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}
 	return s.release(ctx, call, func(p *Pool) (Lease, error) {
-		before := len(p.Events())
-		l, err := p.release(leaseID, byAdmin)
-		if err == nil && (p.free(leaseID) || len(p.Events()) > before) {
+		l, changed, err := p.release(leaseID, byAdmin)
+		if err == nil && (p.free(leaseID) || changed) {
 			p.Emit(releaseAudited(by, &l))
 		}
 		return l, err
@@ -62,23 +65,24 @@ func (s *Leases) release(ctx context.Context, c Call, decide func(*Pool) (Lease,
 	return l, slots, nil
 }
 
-func (p *Pool) release(id, by string) (Lease, error) {
+// release tells whether the lease had not been given back before.
+func (p *Pool) release(id, by string) (released Lease, changed bool, err error) {
 	l, err := p.find(id)
 	if err != nil {
-		return Lease{}, err
+		return Lease{}, false, err
 	}
 	if l.Ending == Released {
-		return *l, nil
+		return *l, false, nil
 	}
 	if err := p.ended(l); err != nil {
-		return Lease{}, err
+		return Lease{}, false, err
 	}
 	l.end(Released, p.Now)
 	p.InUse--
 	p.claim(l.Entitlement, -1)
 	p.change(l)
-	p.Emit(released(&p.License, l, by, p.Now))
-	return *l, nil
+	p.Emit(releasedEvent(&p.License, l, by, p.Now))
+	return *l, true, nil
 }
 
 // free has the borrowed lease of a device that cannot be reached count no more, and tells whether it did.
@@ -95,5 +99,5 @@ func (p *Pool) free(id string) bool {
 // LeaveSeat ends a live lease of a device that has left its seat, under the lock of the license, and returns the event.
 func (l *Lease) LeaveSeat(license *licensing.License, now time.Time) proto.Message {
 	l.end(Released, now)
-	return released(license, l, byDeactivation, now)
+	return releasedEvent(license, l, byDeactivation, now)
 }

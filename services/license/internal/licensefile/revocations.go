@@ -22,8 +22,8 @@ type Revocations struct {
 	Keys  *Keys
 	Clock clock.Clock
 	Log   *slog.Logger
-	// told is the number of the last list that was logged as large.
-	told atomic.Int64
+	// lastLogged is the number of the last list that was logged as large.
+	lastLogged atomic.Int64
 }
 
 // List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil
@@ -59,15 +59,15 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 	if err != nil {
 		return nil, "", err
 	}
-	made := string(key.fileSigner().Sign(file.KindRevocations, payload))
-	s.watchSize(list.Number, len(made))
-	return list, made, nil
+	signed = string(key.fileSigner().Sign(file.KindRevocations, payload))
+	s.watchSize(list.Number, len(signed))
+	return list, signed, nil
 }
 
 // watchSize warns before a list is too large for those who check it.
 func (s *Revocations) watchSize(number, bytes int) {
-	if bytes > file.MaxListSize/2 && s.told.Swap(int64(number)) != int64(number) {
-		s.Log.Error("the revocation list is close to the largest size that machines read",
-			"bytes", bytes, "most", file.MaxListSize, "number", number)
+	if bytes > file.MaxListSize/2 && s.lastLogged.Swap(int64(number)) != int64(number) {
+		s.Log.Warn("the revocation list is close to the largest size that machines read",
+			"bytes", bytes, "limit", file.MaxListSize, "number", number)
 	}
 }

@@ -60,7 +60,7 @@ const byKey = `SELECT 1 AS place, id AS license_id, id AS found FROM licenses WH
 	ORDER BY place LIMIT 1`
 
 // findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment
-// key. db.ErrNotFound.
+// key. Errors: db.ErrNotFound.
 func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time) (foundKey, error) {
 	var rows []struct {
 		Place            int
