@@ -55,8 +55,8 @@ type Deps struct {
 	Traces *trace.Recorder
 	// Answered counts the requests that the services of this process have answered; nil where nobody wants to know.
 	Answered *atomic.Uint64
-	// AdminKeyAttempts bounds the refused admin keys that a client address may send to the services of this process together;
-	// nil has each bound its own.
+	// AdminKeyAttempts bounds the refused admin keys that a client address may send to the services of this process
+	// together; nil has each bound its own.
 	AdminKeyAttempts *guard.Attempts
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // giveUpAfter makes a connection fail when what it sent was not acknowledged for so long (TCP_USER_TIMEOUT); without it
-// the system sends again for many minutes. How long that is pgSilence says; what it bounds together with pgPing is beside
-// them in postgres.go.
+// the system sends again for many minutes. How long that is pgSilence says; what it bounds together with pgPing is
+// beside them in postgres.go.
 func giveUpAfter(d time.Duration) func(network, address string, raw syscall.RawConn) error {
 	return func(network, _ string, raw syscall.RawConn) error {
 		if !strings.HasPrefix(network, "tcp") {

@@ -47,8 +47,8 @@ func (id Identity) PeerEntry() string {
 	return id.Service + ":" + base64.StdEncoding.EncodeToString(id.public())
 }
 
-// Peers are the public keys of services by name. A service has several while its key is being changed. token.go verifies
-// calls by them; Callers says who may ask what.
+// Peers are the public keys of services by name. A service has several while its key is being changed. token.go
+// verifies calls by them; Callers says who may ask what.
 type Peers map[string][]ed25519.PublicKey
 
 // ParsePeers reads entries such as "license:" and base64 of the 32 bytes of a public key. A service may be there

@@ -112,8 +112,8 @@ func authURL(c credentials.Credentials) string    { return c.AuthURL }
 func licenseURL(c credentials.Credentials) string { return c.LicenseURL }
 func adminURL(c credentials.Credentials) string   { return c.AdminURL }
 
-// readingPosts makes what the calls need that only read: the pair of tokens has just been refreshed, and nobody has used
-// it.
+// readingPosts makes what the calls need that only read: the pair of tokens has just been refreshed, and nobody has
+// used it.
 func readingPosts(t *testing.T, c credentials.Credentials) []post {
 	t.Helper()
 	var made struct {

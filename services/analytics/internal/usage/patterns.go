@@ -8,8 +8,8 @@ import (
 const (
 	// profileDays is how far back the days are taken from which a day's expectation is made.
 	profileDays = 28
-	// ProfileHistoryDays is how far back those on the same day of the week are taken, which are fewer. Days that History
-	// lacks count as days without use.
+	// ProfileHistoryDays is how far back those on the same day of the week are taken, which are fewer. Days that
+	// History lacks count as days without use.
 	ProfileHistoryDays = 2 * profileDays
 )
 

@@ -74,8 +74,8 @@ func (a *Appliance) inTurn(ctx context.Context, change func() error) error {
 	return change()
 }
 
-// Current is the license of this installation. A machine id is made where there is none, but not while the database takes
-// no changes.
+// Current is the license of this installation. A machine id is made where there is none, but not while the database
+// takes no changes.
 func (a *Appliance) Current(ctx context.Context) (*Installation, Status, error) {
 	i, err := a.Store.Installation(ctx)
 	if err == nil && i == nil {

@@ -10,8 +10,8 @@ import (
 type Store interface {
 	// Import runs fn in one transaction, which stays where keep is true, and of which nothing remains otherwise.
 	Import(ctx context.Context, keep bool, fn func(ctx context.Context) error) error
-	// InTransaction runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run more
-	// than once.
+	// InTransaction runs fn as a part of it that stands alone: when it fails, the rest is as it was before. It may run
+	// more than once.
 	InTransaction(ctx context.Context, fn func(ctx context.Context) error) error
 	// HoldKeys keeps everybody else from making licenses with these keys until the transaction ends.
 	HoldKeys(ctx context.Context, keys []string) error

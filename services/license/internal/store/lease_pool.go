@@ -81,8 +81,8 @@ type pool struct {
 }
 
 // loadPools loads the licenses of a batch and what the requests name of their leases. lock, empty for none, locks the
-// licenses, and may leave some out; what is read after it, the time too, is as of then: anyone who had a lock before has
-// an earlier time.
+// licenses, and may leave some out; what is read after it, the time too, is as of then: anyone who had a lock before
+// has an earlier time.
 func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, now any, lock string) (map[string]*pool, error) {
 	found := newFound(len(batch))
 	counts, leases, devices, wanted := countsPostgres, leasesPostgres, devicesPostgres, wantedColumns
