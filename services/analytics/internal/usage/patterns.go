@@ -11,6 +11,13 @@ const (
 	// ProfileHistoryDays is how far back those on the same day of the week are taken, which are fewer. Days that
 	// History lacks count as days without use.
 	ProfileHistoryDays = 2 * profileDays
+	// Typical hours are told of so many events on, and while they are no more than longestTypical; workCenter is the
+	// hour that work is guessed to center on, in local time.
+	fewestTypical  = 50
+	longestTypical = 14
+	workCenter     = 13
+	// trendPercent is the change from which on use goes up or down.
+	trendPercent = 20
 )
 
 // Patterns is how a license is used.
@@ -173,26 +180,26 @@ func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []flo
 }
 
 // newTypicalHours finds the shortest run of hours, over midnight if need be, with four fifths of the activity. A use
-// that fills most of the day has no typical hours. The guess assumes that work centers on one in the afternoon.
+// that fills most of the day has no typical hours. The guess assumes that work centers on workCenter.
 func newTypicalHours(byHour [24]int64) TypicalHours {
 	var total int64
 	for _, n := range byHour {
 		total += n
 	}
-	if total < 50 {
+	if total < fewestTypical {
 		return TypicalHours{}
 	}
-	for length := 1; length <= 14; length++ {
+	for length := 1; length <= longestTypical; length++ {
 		for from := range byHour {
 			var sum int64
 			for i := range length {
 				sum += byHour[(from+i)%24]
 			}
-			if sum*5 < total*4 {
+			if sum*5 < total*4 { // four fifths
 				continue
 			}
 			to := (from + length) % 24
-			offset := (13-(from+length/2)+36)%24 - 12
+			offset := (workCenter-(from+length/2)+36)%24 - 12
 			zone := fmt.Sprintf("UTC%+03d:00", offset)
 			return TypicalHours{&from, &to, &zone}
 		}
@@ -221,9 +228,9 @@ func newTrend(daily []DailyFigure, q DataQuality) Trend {
 	change := round((after-before)/before*100, 1)
 	direction := "stable"
 	switch {
-	case change >= 20:
+	case change >= trendPercent:
 		direction = "up"
-	case change <= -20:
+	case change <= -trendPercent:
 		direction = "down"
 	}
 	return Trend{direction, &change}
