@@ -74,7 +74,8 @@ func (s Service) diagnoseChanges(ctx context.Context, d *Diagnosis, data *db.DB)
 		return
 	}
 	if err := data.CheckWritable(ctx); err != nil {
-		d.Fail("database", "make room on its disk, and let this user write the file", "takes no changes: %v", err)
+		d.Fail("database", cmp.Or(db.ServerRemedy(err), "make room on its disk, and let this user write the file"),
+			"takes no changes: %v", err)
 		return
 	}
 	tried := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/masterkey"
 )
@@ -63,7 +64,7 @@ func (h *Health) pending(ctx context.Context) string {
 // healthAge keeps callers of the public /readyz from making work for the database.
 const healthAge = time.Second
 
-// writeAge is healthAge for the check that writes.
+// writeAge is healthAge for the check that writes: on SQLite. PostgreSQL is only asked.
 const writeAge = 10 * time.Second
 
 // Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under:
@@ -92,9 +93,9 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	if err := h.deps.DB.Ping(ctx); err != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it does not answer"
-	} else if !h.deps.DB.ReadOnly() && h.checkWritable(ctx) != nil {
+	} else if err := h.checkWritable(ctx); err != nil {
 		r.Ready = false
-		r.Dependencies["database"] = "away: it takes no changes; is its disk full?"
+		r.Dependencies["database"] = unwritable(err)
 	} else if h.keys != nil {
 		h.checkMasterKeys(ctx, &r)
 	}
@@ -109,17 +110,28 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	return r
 }
 
-// checkWritable tries a write now and then. That it began to fail is logged.
+// checkWritable finds out now and then whether changes are taken, where the service makes any. That they are not any
+// more is logged.
 func (h *Health) checkWritable(ctx context.Context) error {
-	if time.Since(h.written) < writeAge {
+	d := h.deps.DB
+	if d.ReadOnly() || d.Engine() == db.SQLite && time.Since(h.written) < writeAge {
 		return h.writeErr
 	}
 	failedBefore := h.writeErr != nil
-	h.written, h.writeErr = time.Now(), h.deps.DB.CheckWritable(ctx)
+	h.written, h.writeErr = time.Now(), d.CheckWritable(ctx)
 	if h.writeErr != nil && !failedBefore {
-		h.deps.Log.ErrorContext(ctx, "not ready: the database takes no changes", "error", h.writeErr)
+		h.deps.Log.ErrorContext(ctx, "not ready: the database takes no changes", "error", h.writeErr,
+			"remedy", db.ServerRemedy(h.writeErr))
 	}
 	return h.writeErr
+}
+
+// unwritable says why the database takes no changes.
+func unwritable(err error) string {
+	if db.IsReadOnly(err) {
+		return "away: it takes no changes; it is a standby, or default_transaction_read_only is on"
+	}
+	return "away: it takes no changes; is its disk full?"
 }
 
 // checkMasterKeys needs the database.

@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"net/url"
 	"testing"
 
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
 
 func TestHealth(t *testing.T) {
@@ -50,6 +53,30 @@ func TestHealthOfADatabaseThatCannotBeChanged(t *testing.T) {
 	r := NewHealth(d, nil).Ready(t.Context())
 	if got := r.Dependencies["database"]; r.Ready || got != "away: it takes no changes; is its disk full?" {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestHealthOfAReadOnlyServer: after a failover to a standby a service is not ready and says why, unless it is in
+// maintenance mode, where it makes no changes.
+func TestHealthOfAReadOnlyServer(t *testing.T) {
+	address, err := url.Parse(testkit.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := address.Query()
+	query.Set("default_transaction_read_only", "on")
+	address.RawQuery = query.Encode()
+	for _, maintenance := range []bool{false, true} {
+		d := deps(t)
+		d.DB = testkit.Open(t, db.Config{URL: address.String(), ReadOnly: maintenance})
+		want := "ok"
+		if !maintenance {
+			want = "away: it takes no changes; it is a standby, or default_transaction_read_only is on"
+		}
+		r := NewHealth(d, nil).Ready(t.Context())
+		if got := r.Dependencies["database"]; r.Ready != maintenance || got != want {
+			t.Errorf("maintenance %v: got %+v", maintenance, r)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
@@ -116,11 +117,12 @@ func (d *DB) Ping(ctx context.Context) error {
 	return Error(handle.PingContext(ctx))
 }
 
-// CheckWritable finds out whether a change would be accepted, by a transaction that changes nothing that anybody reads.
-// On SQLite a full disk leaves reading possible. PostgreSQL is not tried: its disk is not this process's to watch.
+// CheckWritable finds out whether a change would be accepted. SQLite, which a full disk leaves readable, is tried by a
+// transaction that changes nothing that anybody reads. PostgreSQL is asked: its disk is not this process's to watch, but
+// after a failover it may be a standby.
 func (d *DB) CheckWritable(ctx context.Context) error {
-	if d.engine != SQLite {
-		return nil
+	if d.engine == Postgres {
+		return d.checkReadOnlyServer(ctx)
 	}
 	err := d.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec("PRAGMA user_version = 1").Error })
 	switch sqliteCode(err) & 0xff {
@@ -128,6 +130,21 @@ func (d *DB) CheckWritable(ctx context.Context) error {
 		return Error(err)
 	}
 	return nil // a writer that is busy says nothing of the disk
+}
+
+// checkReadOnlyServer returns what the server would answer to a change if it takes none. Like Ping it waits for no turn.
+func (d *DB) checkReadOnlyServer(ctx context.Context) error {
+	handle, err := d.write.DB()
+	if err != nil {
+		return err
+	}
+	var readOnly string // a standby says on, too
+	err = handle.QueryRowContext(ctx, "SHOW transaction_read_only").Scan(&readOnly)
+	if err == nil && readOnly == "on" {
+		const message = "cannot execute INSERT in a read-only transaction"
+		return Error(&pgconn.PgError{Severity: "ERROR", Code: pgReadOnly, Message: message})
+	}
+	return nil // that it does not answer, Ping finds out
 }
 
 // Stats are the figures of the pool that writes, for metrics.

@@ -69,6 +69,9 @@ func IsDuplicate(err error) bool {
 		slices.Contains([]int{codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY}, sqliteCode(err))
 }
 
+// IsReadOnly tells whether err is the answer of a PostgreSQL server that takes no changes.
+func IsReadOnly(err error) bool { return pgCode(err) == pgReadOnly }
+
 // IsRetryable tells whether the transaction that failed with err was undone by the database and may succeed when run
 // again.
 func IsRetryable(err error) bool {
