@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
-	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
@@ -33,16 +32,9 @@ func (b *Base) Introduce(id rpc.Identity, peers ...rpc.Identity) {
 }
 
 func (b Base) checkIdentity() error {
-	const want = "make a pair of keys with the command internal-key"
-	if b.InternalKey == "" {
-		return config.Problemf(&b, &b.InternalKey, "is missing; %s", want)
-	}
-	raw, err := keyring.ParseKey(b.InternalKey.Reveal())
+	err := b.checkKey(&b, &b.InternalKey, "make a pair of keys with the command internal-key")
 	if err != nil {
-		return config.Problemf(&b, &b.InternalKey, "must be base64 of 32 bytes; %s", want)
-	}
-	if why := secret.WeakKey(raw); b.Env == Production && why != "" {
-		return config.Problemf(&b, &b.InternalKey, "%s; %s", why, want)
+		return err
 	}
 	if len(b.InternalPeers) == 0 {
 		return config.Problemf(&b, &b.InternalPeers,

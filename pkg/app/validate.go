@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/trace/otlp"
@@ -16,12 +17,21 @@ import (
 // Validate joins the problems that the tags of the settings do not tell, each a *config.Problem that names its setting.
 func (b Base) Validate() error {
 	return errors.Join(
+		b.checkAddresses(),
 		b.checkIdentity(),
 		b.checkServers(),
 		b.checkTLS(),
 		problemOf(&b, &b.TrustedProxies, httpx.CheckProxies(b.TrustedProxies, b.Env == Production)),
 		otlp.Check(),
 	)
+}
+
+func (b Base) checkAddresses() error {
+	if !server.Collide(b.Addr, b.InternalAddr) {
+		return nil
+	}
+	return config.Problemf(&b, &b.InternalAddr, "must have another port than LATCHKEY_ADDR: both servers cannot "+
+		"listen at %s and %s", b.Addr, b.InternalAddr)
 }
 
 // CheckSecret finds a secret that is missing, or in production too weak. s points to its setting in cfg.
@@ -39,16 +49,20 @@ func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
 // CheckMasterKey finds a master key that is missing or not base64 of 32 bytes, and in production one that is a sample.
 // s points to its setting in cfg.
 func (b Base) CheckMasterKey(cfg any, s *secret.Secret) error {
-	const want = "make one with: openssl rand -base64 32"
+	return b.checkKey(cfg, s, "make one with: openssl rand -base64 32")
+}
+
+// checkKey is CheckMasterKey for any key; remedy says how to make one.
+func (b Base) checkKey(cfg any, s *secret.Secret, remedy string) error {
 	if *s == "" {
-		return config.Problemf(cfg, s, "is missing; %s", want)
+		return config.Problemf(cfg, s, "is missing; %s", remedy)
 	}
 	raw, err := keyring.ParseKey(s.Reveal())
 	if err != nil {
-		return config.Problemf(cfg, s, "must be base64 of 32 bytes; %s", want)
+		return config.Problemf(cfg, s, "%v; %s", err, remedy)
 	}
 	if why := secret.WeakKey(raw); b.Env == Production && why != "" {
-		return config.Problemf(cfg, s, "%s; %s", why, want)
+		return config.Problemf(cfg, s, "%s; %s", why, remedy)
 	}
 	return nil
 }

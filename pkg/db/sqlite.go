@@ -73,10 +73,17 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	return d, nil
 }
 
+func checkFile(path string) error {
+	if path == "" || strings.HasPrefix(path, ":") {
+		return errors.New("the database URL names no file: expected sqlite:<path>")
+	}
+	return nil
+}
+
 // prepareFile makes the file readable by its owner only; SQLite gives its side files the same mode.
 func prepareFile(path string) (string, error) {
-	if path == "" || strings.HasPrefix(path, ":") {
-		return "", errors.New("the database URL names no file: expected sqlite:<path>")
+	if err := checkFile(path); err != nil {
+		return "", err
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 
 // CheckURL tells what is wrong with the URL of a database, without asking the server. The error does not show the URL.
 func CheckURL(url string) error {
-	if strings.HasPrefix(url, "sqlite:") {
-		return nil
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		return checkFile(path)
 	}
 	_, err := parsePostgres(Config{URL: url})
 	return err

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// KeySize is the length of a master key in bytes.
+	// KeySize is the length of a key in bytes.
 	KeySize = 32
 
 	// NameAt and NameSize are where the name of the master key is in what Seal returns, in bytes.
@@ -82,14 +82,13 @@ func New(service string, current []byte, others ...[]byte) (*Ring, error) {
 	return r, nil
 }
 
-// ParseKey reads a master key written in base64 (standard or URL alphabet, padded or not).
+// ParseKey reads a key of KeySize bytes, as settings hold it: base64 of the standard or the URL alphabet, padded or not.
 func ParseKey(s string) ([]byte, error) {
 	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(strings.TrimSpace(s), "="))
 	key, err := base64.RawStdEncoding.Strict().DecodeString(s)
 	if err != nil || len(key) != KeySize {
 		// The decoder's error would quote the key.
-		return nil, fmt.Errorf("keyring: a master key must be the base64 of %d bytes, for example from: openssl "+
-			"rand -base64 32", KeySize)
+		return nil, fmt.Errorf("must be base64 of %d bytes", KeySize)
 	}
 	return key, nil
 }

@@ -5,10 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/latchkey-dev/latchkey/pkg/keyring"
 )
 
 // Identity is who a service is to its peers.
@@ -30,9 +31,9 @@ func NewIdentity(service string) Identity {
 
 // ParseKey reads a private key: base64 of 32 random bytes, the seed of RFC 8032.
 func ParseKey(s string) (ed25519.PrivateKey, error) {
-	seed, err := parse32(s)
+	seed, err := keyring.ParseKey(s)
 	if err != nil {
-		return nil, errors.New("must be base64 of 32 bytes")
+		return nil, err
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }
@@ -57,7 +58,7 @@ func ParsePeers(entries []string) (Peers, error) {
 	peers := Peers{}
 	for i, entry := range entries {
 		service, encoded, ok := strings.Cut(strings.TrimSpace(entry), ":")
-		key, err := parse32(encoded)
+		key, err := keyring.ParseKey(encoded)
 		if !ok || service == "" || err != nil {
 			// Not quoted: it may be a private key by mistake.
 			return nil, fmt.Errorf("entry %d is not the name of a service, a colon, and base64 of a public key of "+
@@ -87,12 +88,4 @@ func (p Peers) find(service, kid string) ed25519.PublicKey {
 func keyID(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
 	return hex.EncodeToString(sum[:8])
-}
-
-func parse32(s string) ([]byte, error) {
-	raw, err := base64.RawStdEncoding.Strict().DecodeString(strings.TrimRight(strings.TrimSpace(s), "="))
-	if err == nil && len(raw) != 32 {
-		err = errors.New("not 32 bytes")
-	}
-	return raw, err
 }

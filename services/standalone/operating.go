@@ -26,6 +26,9 @@ func configCommand(_ context.Context, s *suite, args []string, out io.Writer) er
 		if err := s.settings.complete(&made); err != nil {
 			return err
 		}
+		if err := s.settings.checkDataDir(); err != nil {
+			return app.NewSettingsError(program, hint, err)
+		}
 		_, err := fmt.Fprintf(out, "the settings of %s are fine\n", program)
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/services/admin"
@@ -187,8 +188,24 @@ func (s *settings) complete(made *secrets) error {
 		base.AdminURL = "http://admin"
 	}
 	s.license.Embedded = true
-	err := errors.Join(s.auth.Validate(), s.license.Validate(), s.analytics.Validate(), s.admin.Validate())
+	err := errors.Join(s.checkAddresses(), s.auth.Validate(), s.license.Validate(), s.analytics.Validate(),
+		s.admin.Validate())
 	return app.NewSettingsError(program, hint, err)
+}
+
+// checkAddresses finds two services that cannot both listen.
+func (s *settings) checkAddresses() error {
+	addresses := []*string{&s.AuthAddr, &s.LicenseAddr, &s.AnalyticsAddr, &s.AdminAddr}
+	var problems []error
+	for i, addr := range addresses {
+		for _, before := range addresses[:i] {
+			if server.Collide(*before, *addr) {
+				problems = append(problems, config.Problemf(s, addr,
+					"must have another port than the services before it: two cannot listen at %s and %s", *before, *addr))
+			}
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // introduce gives the services identities, good for this run, and tells each the public keys of all.

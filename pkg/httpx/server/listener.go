@@ -33,6 +33,27 @@ func listenTCP(addr string) (*listener, error) {
 	return &listener{TCPListener: l.(*net.TCPListener)}, nil
 }
 
+// Collide tells whether no two servers can listen at the addresses a and b, host:port, at the same time: an unspecified
+// host is all of them. Port 0 is any free one.
+func Collide(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return unspecified(hostA) || unspecified(hostB) || loopback(hostA) == loopback(hostB)
+}
+
+func unspecified(host string) bool { return host == "" || net.ParseIP(host).IsUnspecified() }
+
+// loopback is host, by its address where it is localhost.
+func loopback(host string) string {
+	if host == "localhost" {
+		return "127.0.0.1"
+	}
+	return host
+}
+
 // Accept returns http.ErrServerClosed once refuse has been called and nobody waits any more.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
