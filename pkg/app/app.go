@@ -35,8 +35,8 @@ type Service struct {
 	// MasterKeys makes the register of a service that keeps rows under master keys; nil for others. Of Deps it needs DB
 	// and Clock.
 	MasterKeys func(deps Deps) (*masterkey.Register, error)
-	// Peers are the services that this one asks.
-	Peers []string
+	// Peers are the services that this one asks with the settings of Config; nil for none.
+	Peers func() []string
 	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps, or
 	// WithDatabase.
 	Commands []*cobra.Command

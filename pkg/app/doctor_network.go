@@ -86,12 +86,15 @@ func brokerRemedy(detail string) string {
 
 // diagnosePeers asks the peer services whether they take the calls of this one.
 func (p *program) diagnosePeers(ctx context.Context, d *Diagnosis) {
+	if p.Peers == nil {
+		return
+	}
 	id, _, err := p.base().Internal(p.Name)
 	if err != nil {
 		d.Fail("peers", "make a pair of keys with the command internal-key", "%v", err)
 		return
 	}
-	for _, peer := range slices.Sorted(slices.Values(p.Peers)) {
+	for _, peer := range slices.Sorted(slices.Values(p.Peers())) {
 		p.diagnosePeer(ctx, d, id, peer)
 	}
 }

@@ -32,7 +32,7 @@ func Program(cfg *Config) app.Service {
 		Config:     cfg,
 		Migrations: Migrations,
 		Queues:     bus.AllQueues(),
-		Peers:      []string{"auth", "license", "analytics"},
+		Peers:      func() []string { return []string{"auth", "license", "analytics"} },
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands: []*cobra.Command{

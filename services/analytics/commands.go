@@ -22,7 +22,7 @@ func Program(cfg *Config) app.Service {
 		Config:     cfg,
 		Migrations: Migrations,
 		Queues:     bus.AllQueues(),
-		Peers:      []string{"auth"},
+		Peers:      func() []string { return []string{"auth"} },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands:   []*cobra.Command{app.DeadLetters(queue().Name)},
 	}

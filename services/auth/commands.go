@@ -36,7 +36,7 @@ func Program(cfg *Config) app.Service {
 		Config:     cfg,
 		Migrations: Migrations,
 		Queues:     bus.AllQueues(),
-		Peers:      []string{"license"},
+		Peers:      func() []string { return []string{"license"} },
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands: []*cobra.Command{

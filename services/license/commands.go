@@ -28,7 +28,7 @@ func Program(cfg *Config) app.Service {
 		Config:     cfg,
 		Migrations: Migrations,
 		Queues:     bus.AllQueues(),
-		Peers:      []string{"auth"},
+		Peers:      cfg.peers,
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands:   []*cobra.Command{exportRootKeyCommand(cfg), importRootKeyCommand(cfg)},

@@ -51,6 +51,14 @@ func (c *Config) edge() edgeMode {
 	return edgeOff
 }
 
+// peers are the services that the service asks: of an appliance the owner shows an admin key, which admin knows.
+func (c *Config) peers() []string {
+	if c.edge() == edgeOff {
+		return []string{"auth"}
+	}
+	return []string{"auth", "admin"}
+}
+
 func (c *Config) checkEdge() error {
 	switch {
 	case c.edge() == edgeRequired && !c.names(spectraAnalyze):

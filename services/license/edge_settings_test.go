@@ -3,6 +3,7 @@ package license_test
 import (
 	"crypto/ed25519"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,19 @@ func TestNoApplianceUnlessAsked(t *testing.T) {
 				w.want(got, http.StatusNotFound, errcode.NotFound)
 			}
 		})
+	}
+}
+
+// TestDoctorAsksTheAdminOfAnAppliance: admin is a peer service in edge mode only.
+func TestDoctorAsksTheAdminOfAnAppliance(t *testing.T) {
+	on, cfg := true, license.DefaultConfig()
+	service := license.Program(&cfg)
+	if got := service.Peers(); !slices.Equal(got, []string{"auth"}) {
+		t.Errorf("without an appliance: %v", got)
+	}
+	cfg.Edge = &on
+	if got := service.Peers(); !slices.Equal(got, []string{"auth", "admin"}) {
+		t.Errorf("an appliance: %v", got)
 	}
 }
 
