@@ -27,6 +27,9 @@ func (p *program) configCheckCommand() *cobra.Command {
 		if err := p.loadChecked(cmd); err != nil {
 			return err
 		}
+		if err := p.settingsError(p.base().CheckCertificate(time.Now())); err != nil {
+			return err
+		}
 		fmt.Fprintf(cmd.OutOrStdout(), "the settings of %s are fine\n", p.Name)
 		if !*withDatabase {
 			return nil

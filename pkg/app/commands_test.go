@@ -108,6 +108,32 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestConfigCheckOfCertificates: config check refuses one that clients refuse.
+func TestConfigCheckOfCertificates(t *testing.T) {
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		from, until time.Time
+		code        int
+		want        string
+	}{
+		"good":    {now.Add(-time.Hour), now.Add(time.Hour), 0, ""},
+		"expired": {now.Add(-time.Hour), now.Add(-time.Minute), exitUsage, "LATCHKEY_TLS_CERT_FILE (tls_cert_file): names"},
+		"not yet": {now.Add(time.Hour), now.Add(2 * time.Hour), exitUsage, "it begins at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			goodEnv(t)
+			cert, key := certificate(t, tt.from, tt.until)
+			t.Setenv("LATCHKEY_TLS_CERT_FILE", cert)
+			t.Setenv("LATCHKEY_TLS_KEY_FILE", key)
+			var logs buffer
+			code := Execute(t.Context(), service(), []string{"config", "check"}, io.Discard, &logs)
+			if code != tt.code || !strings.Contains(logs.String(), tt.want) {
+				t.Errorf("exit code %d: %s", code, logs.String())
+			}
+		})
+	}
+}
+
 func TestMigrateAndServeOnTheRealThing(t *testing.T) {
 	goodEnv(t)
 	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 )
 
 // Address tells whether the service can listen at addr, which setting names, or already does.
@@ -57,9 +58,6 @@ func answers(ctx context.Context, addr string) string {
 	return ""
 }
 
-// renewWithin is how long before its end a certificate should have been renewed.
-const renewWithin = 14 * 24 * time.Hour
-
 func (d *Diagnosis) certificate(certFile, keyFile string, now time.Time) {
 	const what = "certificate"
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -67,19 +65,14 @@ func (d *Diagnosis) certificate(certFile, keyFile string, now time.Time) {
 		d.Fail(what, "LATCHKEY_TLS_CERT_FILE and LATCHKEY_TLS_KEY_FILE must name a pair in PEM", "%v", err)
 		return
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	problem, remedy := server.CheckDates(pair.Leaf, now)
+	end := pair.Leaf.NotAfter.UTC().Format(time.RFC3339)
 	switch {
-	case err != nil:
-		d.Fail(what, "have it made anew", "%v", err)
-	case now.After(leaf.NotAfter):
-		d.Fail(what, "renew it; the service reads it again by itself", "it ended at %s",
-			leaf.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(leaf.NotBefore):
-		d.Fail(what, "set the clock, or wait", "it begins at %s", leaf.NotBefore.UTC().Format(time.RFC3339))
-	case now.Add(renewWithin).After(leaf.NotAfter):
-		d.Warn(what, "renew it; the service reads it again by itself", "it ends at %s",
-			leaf.NotAfter.UTC().Format(time.RFC3339))
+	case problem != "":
+		d.Fail(what, remedy, "%s", problem)
+	case now.Add(server.RenewWithin).After(pair.Leaf.NotAfter):
+		d.Warn(what, "renew it; the service reads it again by itself", "it ends at %s", end)
 	default:
-		d.OK(what, "is good until %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+		d.OK(what, "is good until %s", end)
 	}
 }

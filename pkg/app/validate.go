@@ -3,6 +3,7 @@ package app
 import (
 	"crypto/tls"
 	"errors"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/config"
@@ -98,6 +99,22 @@ func (b Base) checkTLS() error {
 	}
 	_, err := tls.LoadX509KeyPair(b.TLSCertFile, b.TLSKeyFile)
 	return problemOf(&b, &b.TLSCertFile, err)
+}
+
+// CheckCertificate finds a certificate that clients refuse at now. It is for config check: a service starts with one and
+// warns, since some of its clients may look at nothing but its key, and a new computer's clock may be wrong for a while.
+func (b Base) CheckCertificate(now time.Time) error {
+	if b.TLSCertFile == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(b.TLSCertFile, b.TLSKeyFile)
+	if err != nil {
+		return problemOf(&b, &b.TLSCertFile, err)
+	}
+	if problem, remedy := server.CheckDates(pair.Leaf, now); problem != "" {
+		return config.Problemf(&b, &b.TLSCertFile, "names a certificate that clients refuse: %s; %s", problem, remedy)
+	}
+	return nil
 }
 
 // requireDatabase is for programs that have no database.

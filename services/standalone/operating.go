@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -26,10 +27,11 @@ func configCommand(_ context.Context, s *suite, args []string, out io.Writer) er
 		if err := s.settings.complete(&made); err != nil {
 			return err
 		}
-		if err := s.settings.checkDataDir(); err != nil {
-			return app.NewSettingsError(program, hint, err)
+		err := errors.Join(s.settings.checkDataDir(), s.settings.auth.CheckCertificate(time.Now()))
+		if err := app.NewSettingsError(program, hint, err); err != nil {
+			return err
 		}
-		_, err := fmt.Fprintf(out, "the settings of %s are fine\n", program)
+		_, err = fmt.Fprintf(out, "the settings of %s are fine\n", program)
 		return err
 	}
 	return &app.ArgumentError{Err: fmt.Errorf("unknown: config %s; use config check or config print", args[0])}

@@ -80,6 +80,7 @@ func (l *Listening) speaking(i int, log *slog.Logger) net.Listener {
 		return l.listeners[i]
 	}
 	l.certs[i].log = log
+	l.certs[i].current() // warns at the start, also where no client comes
 	return tlsListener{l.listeners[i], l.certs[i].config()}
 }
 

@@ -159,6 +159,36 @@ func TestTLSReloads(t *testing.T) {
 	}
 }
 
+// TestTLSWarnsOfDates: the log tells at once that clients refuse a certificate, and once a day that it ends soon.
+func TestTLSWarnsOfDates(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key, "ends in an hour")
+	for name, tt := range map[string]struct {
+		later time.Duration
+		want  string
+	}{
+		"long before the end": {-RenewWithin - time.Hour, ""},
+		"soon":                {0, "ends soon"},
+		"over":                {2 * time.Hour, "it ended at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			c := newCertificates(cert, key)
+			c.log = obs.NewLogger(&log, "warn", "json")
+			if err := c.load(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				c.judge(time.Now().Add(tt.later))
+			}
+			if tt.want == "" && log.Len() > 0 || tt.want != "" && strings.Count(log.String(), tt.want) != 1 {
+				t.Errorf("the log says %q", log.String())
+			}
+		})
+	}
+}
+
 func TestTLSServes(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

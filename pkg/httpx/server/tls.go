@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"os"
@@ -16,7 +17,7 @@ import (
 type certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger // nil before the server serves
-	warned            rate.Sometimes
+	warned, announced rate.Sometimes
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
@@ -30,11 +31,29 @@ type fileState struct {
 	size    int64
 }
 
+// RenewWithin is how long before its end a certificate should have been renewed.
+const RenewWithin = 14 * 24 * time.Hour
+
+// CheckDates tells why clients refuse a certificate at a time, and what to do about it; the problem is empty where it is
+// good.
+func CheckDates(leaf *x509.Certificate, now time.Time) (problem, remedy string) {
+	switch {
+	case now.After(leaf.NotAfter):
+		return "it ended at " + leaf.NotAfter.UTC().Format(time.RFC3339), "renew it; the service reads it again by itself"
+	case now.Before(leaf.NotBefore):
+		return "it begins at " + leaf.NotBefore.UTC().Format(time.RFC3339), "set the clock, or wait"
+	}
+	return "", ""
+}
+
 // certificateAge is how old a look at the files may be.
 const certificateAge = time.Second
 
 func newCertificates(certFile, keyFile string) *certificates {
-	return &certificates{certFile: certFile, keyFile: keyFile, warned: rate.Sometimes{Interval: time.Minute}}
+	return &certificates{
+		certFile: certFile, keyFile: keyFile,
+		warned: rate.Sometimes{Interval: time.Minute}, announced: rate.Sometimes{Interval: 24 * time.Hour},
+	}
 }
 
 func (c *certificates) config() *tls.Config {
@@ -71,17 +90,29 @@ func (c *certificates) current() *tls.Certificate {
 					"error", err)
 			}
 		}
-		if end := c.pair.Leaf.NotAfter; time.Now().After(end) {
-			c.warn("the TLS certificate has expired; replace the files, no restart is needed", "expired_at", end)
-		}
+		c.judge(time.Now())
 	}
 	return c.pair
 }
 
+// judge warns of a certificate that is not good, and once a day of one that ends soon.
+func (c *certificates) judge(now time.Time) {
+	end := c.pair.Leaf.NotAfter
+	if problem, remedy := CheckDates(c.pair.Leaf, now); problem != "" {
+		c.warn("clients refuse the TLS certificate", "problem", problem, "remedy", remedy)
+	} else if now.Add(RenewWithin).After(end) {
+		c.announced.Do(func() { c.say("the TLS certificate ends soon: renew it, no restart is needed", "end", end) })
+	}
+}
+
 // warn tells it once a minute.
 func (c *certificates) warn(message string, args ...any) {
+	c.warned.Do(func() { c.say(message, args...) })
+}
+
+func (c *certificates) say(message string, args ...any) {
 	if c.log != nil {
-		c.warned.Do(func() { c.log.Warn(message, append(args, "certificate", c.certFile, "key", c.keyFile)...) })
+		c.log.Warn(message, append(args, "certificate", c.certFile, "key", c.keyFile)...)
 	}
 }
 
