@@ -51,7 +51,7 @@ type Base struct {
 	EventLogDays  int            `key:"event_log_days" default:"400" min:"1" max:"36500" help:"days that sent events stay in the outbox, which is the event log"`
 	DrainDelay    *time.Duration `key:"drain_delay" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
 	Maintenance   bool           `key:"maintenance" default:"false" help:"answer 503 MAINTENANCE to every change and write nothing, while validations and all that only reads go on; for work on the database"`
-	StartTimeout  time.Duration  `key:"start_timeout" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for the database and the broker"`
+	StartTimeout  time.Duration  `key:"start_timeout" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for a database and a broker that are not reached; one that refuses the user or the password ends the start at once"`
 }
 
 // Common gives package app the base of any Config that embeds it.

@@ -31,6 +31,9 @@ func (p *program) configCheckCommand() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "the settings of %s are fine\n", p.Name)
+		for _, name := range p.unused {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s has no effect: only other services take it\n", name)
+		}
 		if !*withDatabase {
 			return nil
 		}

@@ -118,7 +118,8 @@ func (e *SettingsError) Error() string {
 type program struct {
 	Service
 	logs    io.Writer
-	started bool // the arguments made sense
+	started bool     // the arguments made sense
+	unused  []string // variables of other services
 	// open replaces what WithDeps does, where another program runs a command of the service.
 	open OpenDeps
 }
@@ -178,7 +179,8 @@ func (p *program) load(cmd *cobra.Command) (*config.Settings, error) {
 
 // loadChecked reads the settings and applies the service's own rules to them.
 func (p *program) loadChecked(cmd *cobra.Command) error {
-	_, err := p.load(cmd)
+	settings, err := p.load(cmd)
+	p.unused = settings.Unused
 	if v, ok := p.Config.(interface{ Validate() error }); ok && err == nil {
 		err = p.settingsError(errors.Join(p.base().requireServers(), v.Validate(), p.base().CheckKnownToPeers(p.Name)))
 	}

@@ -28,8 +28,8 @@ func (p *program) serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the service until SIGTERM or Ctrl-C, which drain; a second one ends at once",
 		Long: `Run the service. It waits for the database and the broker, in any order of starting, for
-LATCHKEY_START_TIMEOUT, brings the schema up to date, and then answers on its public and its
-internal address.`,
+LATCHKEY_START_TIMEOUT (one that refuses the user or the password ends it at once), brings the schema
+up to date, and then answers on its public and its internal address.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.loadChecked(cmd); err != nil {
@@ -101,14 +101,16 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 	defer out.Flush()
 	log := p.base().Logger(out).With("service", p.Name)
 	p.base().WarnExposed(ctx, log)
+	if len(p.unused) > 0 {
+		log.WarnContext(ctx, "variables that only other services take are set, and have no effect", "settings", p.unused)
+	}
 	traces, endTraces, err := otlp.Open(ctx, p.Name, log)
 	if err != nil {
 		return err
 	}
 	defer endTraces()
 	log = traces.Logger(log)
-	start, cancel := context.WithTimeoutCause(ctx, p.base().StartTimeout,
-		fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", p.base().StartTimeout))
+	start, cancel := p.base().Starting(ctx)
 	defer cancel()
 
 	// The broker is dialed first because that happens in the background.
@@ -139,6 +141,12 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		Traces:   traces,
 		Answered: new(atomic.Uint64),
 	})
+}
+
+// Starting ends when the start has taken too long.
+func (b Base) Starting(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, b.StartTimeout,
+		fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", b.StartTimeout))
 }
 
 // stopped hides the failure of a start that somebody called off.
@@ -177,7 +185,7 @@ func migrate(ctx context.Context, d *db.DB, migrations []db.Migrations) error {
 // migrate is the command.
 func (p *program) migrate(ctx context.Context) error {
 	log := p.base().Logger(p.logs).With("service", p.Name)
-	ctx, cancel := context.WithTimeout(ctx, p.base().StartTimeout)
+	ctx, cancel := p.base().Starting(ctx)
 	defer cancel()
 	d, err := p.openDB(ctx, db.Config{Log: log})
 	if err != nil {

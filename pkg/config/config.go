@@ -65,6 +65,10 @@ func Problemf(dst, place any, format string, args ...any) error {
 
 // Settings is what Load found, for Print.
 type Settings struct {
+	// Unused are the variables of the environment that only other programs take: Options.Known without those of the
+	// structs.
+	Unused []string
+
 	fields []field
 	source map[string]string // by key: where the value came from
 }

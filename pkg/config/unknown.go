@@ -20,11 +20,11 @@ var linked = regexp.MustCompile(
 // LATCHKEY_SUITE_* is what scripts/suite tells the command that it runs.
 var foreign = regexp.MustCompile(`^LATCHKEY_(TEST|SUITE)_`)
 
-// refuseVariables finds typing errors in the environment, and settings that the program cannot honor.
+// refuseVariables finds typing errors in the environment, settings that the program cannot honor, and those of others.
 func (l *loader) refuseVariables(o Options) {
-	names := append([]string{envConfig}, o.Known...)
+	own := []string{envConfig}
 	for _, f := range l.fields {
-		names = append(names, f.env)
+		own = append(own, f.env)
 	}
 	for _, entry := range os.Environ() {
 		name, value, _ := strings.Cut(entry, "=")
@@ -35,12 +35,16 @@ func (l *loader) refuseVariables(o Options) {
 			l.problem("", name, "%s", reason)
 			continue
 		}
-		if slices.Contains(names, name) || slices.Contains(names, strings.TrimSuffix(name, "_FILE")) ||
-			linked.MatchString(name) {
-			continue
+		plain := strings.TrimSuffix(name, "_FILE")
+		switch {
+		case slices.Contains(own, name) || slices.Contains(own, plain) || linked.MatchString(name):
+		case slices.Contains(o.Known, name) || slices.Contains(o.Known, plain):
+			l.Unused = append(l.Unused, name)
+		default:
+			l.problem("", name, "there is no such setting%s", suggest(name, append(own, o.Known...)))
 		}
-		l.problem("", name, "there is no such setting%s", suggest(name, names))
 	}
+	slices.Sort(l.Unused)
 	slices.SortFunc(l.problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 }
 

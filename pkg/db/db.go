@@ -187,7 +187,8 @@ func (d *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Await waits until the database answers or ctx ends, and logs a line every few tries while it does not.
+// Await waits until the database answers or ctx ends, and logs a line every few tries while it does not. What the server
+// says of the settings themselves, it does not wait for.
 func (d *DB) Await(ctx context.Context) error {
 	const perLine, pause = 8, 250 * time.Millisecond
 	for try := 1; ; try++ {
@@ -195,13 +196,16 @@ func (d *DB) Await(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		if refused := refusal(err); refused != nil {
+			return fmt.Errorf("the database at %s refuses the connection: %w", d.address, refused)
+		}
 		if try%perLine == 1 {
 			d.log.WarnContext(ctx, "waiting for the database", "address", d.address, "tries", try, "error", err)
 		}
 		if clock.Sleep(ctx, pause) != nil {
-			return fmt.Errorf("the database at %s did not answer in %d tries; check that it runs and that the "+
+			return fmt.Errorf("the database at %s did not answer in %d tries (%w); check that it runs and that the "+
 				"database URL names it: %w",
-				d.address, try, err)
+				d.address, try, context.Cause(ctx), err)
 		}
 	}
 }

@@ -102,6 +102,7 @@ var remedies = map[string]string{
 	"28000": "correct user and password in LATCHKEY_DATABASE_URL, make the role, or let it in by pg_hba.conf",
 	"3D000": "create the database (deploy/postgres/roles.sh makes roles and schemas in it), or correct its name in " +
 		"LATCHKEY_DATABASE_URL",
+	"42704": "correct the parameters at the end of LATCHKEY_DATABASE_URL",
 	"42501": "the role lacks a right: deploy/postgres/roles.sh makes roles that have all of theirs",
 	"53300": "raise max_connections of the server, or lower LATCHKEY_DATABASE_MAX_CONNS of all services",
 	"25006": "the server takes no changes: it is a standby, or default_transaction_read_only is on (of the server, " +

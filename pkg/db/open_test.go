@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,32 @@ func closedPort(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+// TestAwaitEndsWhenTheServerRefuses: what the server says of the URL does not mend itself.
+func TestAwaitEndsWhenTheServerRefuses(t *testing.T) {
+	for want, change := range map[string]func(*url.URL){
+		"3D000": func(u *url.URL) { u.Path = "/nowhere" },
+		"42704": func(u *url.URL) { u.RawQuery = "sslmod=disable" },
+	} {
+		t.Run(want, func(t *testing.T) {
+			address, err := url.Parse(testkit.Postgres(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(address)
+			d, err := db.Open(t.Context(), db.Config{URL: address.String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = d.Close() }()
+			err = d.Await(t.Context())
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") ||
+				db.ServerRemedy(err) == "" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
 
 func TestAStoppedServer(t *testing.T) {

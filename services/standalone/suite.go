@@ -63,12 +63,9 @@ func newSuite(set *settings, data *dataDir, logs io.Writer) *suite {
 // busSchema is where the bus of the process keeps its dead letters.
 const busSchema = "bus"
 
-// startTimeout is how long to wait for a database or a broker.
-func (s *suite) startTimeout() time.Duration { return s.settings.auth.StartTimeout }
-
 // open opens and migrates the databases and makes the services.
 func (s *suite) open(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.startTimeout())
+	ctx, cancel := s.settings.auth.Starting(ctx)
 	defer cancel()
 	// The addresses by which the services ask each other lead nowhere outside.
 	app.Base{
@@ -226,7 +223,7 @@ func (s *suite) serve(ctx context.Context, ready func(ctx context.Context, urls 
 
 // awaitReady waits until every service says that it can do its work.
 func (s *suite) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.startTimeout())
+	ctx, cancel := s.settings.auth.Starting(ctx)
 	defer cancel()
 	for _, svc := range s.services {
 		for {

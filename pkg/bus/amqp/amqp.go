@@ -104,12 +104,19 @@ func Password(url string) string {
 	return uri.Password
 }
 
-// Await waits for the first connection; its error says what was tried.
+// Await waits for the first connection; its error says what was tried. A broker that refuses user, password or virtual
+// host is not waited for.
 func (b *Bus) Await(ctx context.Context) error {
 	ctx, cancel := b.until(ctx)
 	defer cancel()
 	for _, l := range []*link{b.publishing, b.consuming} {
-		if _, err := l.await(ctx); err != nil {
+		err := l.awaitFirst(ctx)
+		if errors.Is(err, errTurnedAway) {
+			return fmt.Errorf("the broker at %s refuses the connection (%s); correct user, password and virtual host "+
+				"in the broker URL",
+				l.address, l.state().Detail)
+		}
+		if err != nil {
 			return fmt.Errorf("the broker at %s did not answer (%s); check that it runs and that the broker URL "+
 				"names it: %w",
 				l.address, l.state().Detail, err)

@@ -89,6 +89,32 @@ func TestAwaitSaysWhatWasTried(t *testing.T) {
 	}
 }
 
+// TestAwaitEndsWhenTheBrokerRefuses: a wrong password and a wrong virtual host do not mend themselves.
+func TestAwaitEndsWhenTheBrokerRefuses(t *testing.T) {
+	for name, change := range map[string]func(*url.URL){
+		"password":     func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "hunter2") },
+		"virtual host": func(u *url.URL) { u.Path = "/nowhere" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, err := url.Parse(testkit.AMQP(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			change(address)
+			b, err := amqp.Dial(amqp.Config{URL: address.String()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = b.Close() }()
+			err = b.Await(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "refuses the connection") ||
+				strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 func TestMessagesOnTheWire(t *testing.T) {
 	address := testkit.AMQP(t)
 	b := dial(t, address, shared)

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -28,7 +29,13 @@ const (
 	answerTimeout = 10 * time.Second
 	// steadyAfter is how long something must have worked before its next failure is met without growing pauses.
 	steadyAfter = 10 * time.Second
+	// refusedAfter is how often in a row the broker must have refused a connection to be believed: that it closes the
+	// socket without a word counts as a refusal of the password, and it does so, too, when it is stopped.
+	refusedAfter = 3
 )
+
+// errTurnedAway says that the broker takes no connections with this URL.
+var errTurnedAway = errors.New("the broker refuses the connection")
 
 func now() time.Time { return clock.System{}.Now() }
 
@@ -48,12 +55,17 @@ type link struct {
 	up      chan struct{}       // closed while conn is set
 	blocked string              // the broker's reason, empty when not blocked
 	problem string
+	// refusals are those of the broker in a row; refused ends with too many of them.
+	refusals int
+	refused  context.Context
+	refuse   context.CancelFunc
 }
 
 func newLink(name string, cfg Config, log *slog.Logger, prepare func(*amqp091.Connection) error) *link {
 	uri, _ := amqp091.ParseURI(cfg.URL) // Dial has seen that it parses
+	refused, refuse := context.WithCancel(context.Background())
 	return &link{
-		name: name, config: cfg, prepare: prepare,
+		name: name, config: cfg, prepare: prepare, refused: refused, refuse: refuse,
 		address: net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)),
 		log:     log.With("link", name, "broker", net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))),
 		up:      make(chan struct{}), problem: "not connected yet",
@@ -98,6 +110,7 @@ func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
 		},
 	})
 	unhook()
+	l.count(err)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +121,18 @@ func (l *link) connect(ctx context.Context) (*amqp091.Connection, error) {
 		}
 	}
 	return conn, nil
+}
+
+// count takes note of how a connection was opened.
+func (l *link) count(err error) {
+	var answer *amqp091.Error
+	if !errors.As(err, &answer) || answer.Code != amqp091.AccessRefused && answer.Code != amqp091.NotAllowed {
+		l.refusals = 0
+		return
+	}
+	if l.refusals++; l.refusals == refusedAfter {
+		l.refuse()
+	}
 }
 
 // serve offers conn to everybody until it is lost or ctx ends.
@@ -188,6 +213,17 @@ func (l *link) await(ctx context.Context) (*amqp091.Connection, error) {
 		case <-up:
 		}
 	}
+}
+
+// awaitFirst is await for a program that starts: it fails with errTurnedAway when the broker refuses the connection.
+func (l *link) awaitFirst(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.refused, func() { cancel(errTurnedAway) })()
+	if _, err := l.await(ctx); err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 func (l *link) state() bus.State {

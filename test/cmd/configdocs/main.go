@@ -25,7 +25,8 @@ stand in a file instead, named by the variable with _FILE behind it. Unknown set
 
 Each service has a public address of its own (5001 to 5004) and an internal one (5101 to 5104) by default. The suite
 in one process (` + "`latchkey`" + `) needs none of this and takes most of it; ` + "`latchkey --help`" + ` shows what.
-A setting that a program cannot honor is refused, not ignored.
+A setting that a program cannot honor is refused, not ignored; a variable that only other services take is named in
+a warning at the start.
 
 Traces are switched on by the standard variables of OpenTelemetry: see [operations](operations.md#traces).
 `
