@@ -168,5 +168,5 @@ const (
 	maxKey = 1024
 )
 
-// CouldBe tells whether text is as long as keys are; nothing else is looked up.
-func CouldBe(text string) bool { return len(text) >= minKey && len(text) <= maxKey }
+// PlausibleLength tells whether text is as long as keys are; nothing else is looked up.
+func PlausibleLength(text string) bool { return len(text) >= minKey && len(text) <= maxKey }

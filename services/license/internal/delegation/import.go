@@ -130,12 +130,13 @@ func (k *Key) same(master Master, in ImportedSlave) (Slave, Imported, error) {
 	return *k.Slave, Left, nil
 }
 
-// fewest is how many different characters a key has at least: a column that was filled with one value makes no key.
-const fewest = 10
+// minDistinctChars is how many different characters a key has at least: a column that was filled with one value makes
+// no key.
+const minDistinctChars = 10
 
 // checkKey wants a key that could have been made by another system: text that a client can send.
 func checkKey(f apierr.Fields, name, key string) {
-	if !CouldBe(key) {
+	if !PlausibleLength(key) {
 		f.Add(name, "must have 40 to 1024 characters; a shorter one could be guessed")
 	}
 	for _, r := range key {
@@ -144,12 +145,13 @@ func checkKey(f apierr.Fields, name, key string) {
 			return
 		}
 	}
-	if different := map[rune]bool{}; CouldBe(key) {
+	if different := map[rune]bool{}; PlausibleLength(key) {
 		for _, r := range key {
 			different[r] = true
 		}
-		if len(different) < fewest {
-			f.Add(name, fmt.Sprintf("must have %d different characters; a uniform one could be guessed", fewest))
+		if len(different) < minDistinctChars {
+			f.Add(name, fmt.Sprintf("must have %d different characters; a uniform one could be guessed",
+				minDistinctChars))
 		}
 	}
 }

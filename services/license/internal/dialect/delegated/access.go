@@ -39,7 +39,7 @@ func (d *Dialect) withKey(
 // An event is published of what nobody has, but not beyond the limit of the address: anyone who comes here has shown no
 // credential.
 func (d *Dialect) find(c *gin.Context, text string, client licensing.Client) (k delegation.Key, err error) {
-	if !delegation.CouldBe(text) {
+	if !delegation.PlausibleLength(text) {
 		return k, d.Attempts.Refuse(c, delegation.ErrKey)
 	}
 	err = d.Attempts.Try(c, credential(c, text), func() error {
