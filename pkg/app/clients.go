@@ -106,7 +106,8 @@ func NewTelemetry(c *Core) *telemetry.Recorder {
 	c.Metrics.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "latchkey_telemetry_dropped_events_total",
 		Help: "Telemetry events that found no room: in the table while the broker was away or slow, or in " +
-			"maintenance mode; or in memory, because more was recorded than the process can encode. The log says which.",
+			"maintenance mode; or in memory, because more was recorded than the process can encode. The log says " +
+			"which.",
 	}, func() float64 { return float64(t.Dropped()) }))
 	return t
 }
