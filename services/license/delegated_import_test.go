@@ -64,6 +64,24 @@ func TestDelegatedKeysOfAnotherSystem(t *testing.T) {
 	})
 }
 
+// A slave with a member of a wrong type, or without its key, is refused alone.
+func TestASlaveOfAWrongTypeIsRefusedAlone(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		master := w.master(w.organisation(3), "linux", "").body["master"].(string)
+		got := w.delegation(http.MethodPost, "/masters/"+master+"/slaves", fmt.Sprintf(
+			`{"slaves":[{"slave_key":5},{"comment":"no key"},"text",{"slave_key":%q}]}`, strings.Repeat("key0123456", 5)))
+		w.want(got, http.StatusMultiStatus, "")
+		results, _ := got.body["results"].([]any)
+		var outcomes []string
+		for _, r := range results {
+			outcomes = append(outcomes, fmt.Sprint(r.(map[string]any)["outcome"]))
+		}
+		if want := "failed failed failed created"; strings.Join(outcomes, " ") != want {
+			t.Errorf("got %v, want %s: %s", outcomes, want, got.raw)
+		}
+	})
+}
+
 // A slave that is here may still get its device; it is told apart from what is left as it is. Nothing is imported that
 // would not work.
 func TestASlaveGetsItsDeviceByASecondImport(t *testing.T) {

@@ -3,20 +3,20 @@ package manage
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 )
 
 // importedSlaves is the body of an import of slaves.
 type importedSlaves struct {
-	Slaves []importedSlave `json:"slaves" max:"500"`
+	Slaves []jsonbody.Row[importedSlave] `json:"slaves" max:"500"`
 }
 
 type importedSlave struct {
@@ -48,8 +48,8 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 	if err := httpx.Bind(c, &in); err != nil {
 		return err
 	}
-	if err := in.check(); err != nil {
-		return err
+	if len(in.Slaves) == 0 {
+		return apierr.InvalidField("slaves", "must have at least one entry")
 	}
 	masterID := delegatedPathID(c, "master")
 	body, err := change(m, c, func(ctx context.Context, by *rpc.Actor) (importedSlavesBody, error) {
@@ -58,10 +58,8 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 		if err != nil || !master.RevokedAt.IsZero() {
 			return answer, cmp.Or(err, error(delegation.ErrMasterRevoked))
 		}
-		for i, sent := range in.Slaves {
-			v, outcome, err := m.DelegatedKeys.ImportSlave(ctx, by, master, delegation.ImportedSlave{
-				Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
-			})
+		for i := range in.Slaves {
+			v, outcome, err := m.importSlave(ctx, by, master, &in.Slaves[i])
 			answer.add(i, v, outcome, err)
 		}
 		return answer, nil
@@ -77,15 +75,19 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 	return nil
 }
 
-func (s *importedSlaves) check() error {
-	bad := apierr.Fields{}
-	if len(s.Slaves) == 0 {
-		bad.Add("slaves", "must have at least one entry")
+func (m *Manage) importSlave(
+	ctx context.Context, by *rpc.Actor, master delegation.Master, row *jsonbody.Row[importedSlave],
+) (delegation.Slave, delegation.Imported, error) {
+	if err := row.Err(); err != nil {
+		return delegation.Slave{}, "", err
 	}
-	for i := range s.Slaves {
-		bad.Require(fmt.Sprintf("slaves[%d].slave_key", i), s.Slaves[i].SlaveKey)
+	sent, bad := row.Value, apierr.Fields{}
+	if bad.Require("slave_key", sent.SlaveKey); len(bad) > 0 {
+		return delegation.Slave{}, "", bad.Err()
 	}
-	return bad.Err()
+	return m.DelegatedKeys.ImportSlave(ctx, by, master, delegation.ImportedSlave{
+		Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
+	})
 }
 
 func (b *importedSlavesBody) add(index int, v delegation.Slave, outcome delegation.Imported, err error) {
