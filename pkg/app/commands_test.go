@@ -121,7 +121,7 @@ func TestConfigCheckOfCertificates(t *testing.T) {
 		want        string
 	}{
 		"good":    {now.Add(-time.Hour), now.Add(time.Hour), 0, ""},
-		"expired": {now.Add(-time.Hour), now.Add(-time.Minute), exitUsage, "LATCHKEY_TLS_CERT_FILE (tls_cert_file): names"},
+		"expired": {now.Add(-time.Hour), now.Add(-time.Minute), exitUsage, "LATCHKEY_TLS_CERT_FILE (tls_cert_file): "},
 		"not yet": {now.Add(time.Hour), now.Add(2 * time.Hour), exitUsage, "it begins at"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 	log := p.base().Logger(out).With("service", p.Name)
 	p.base().WarnExposed(ctx, log)
 	if len(p.unused) > 0 {
-		log.WarnContext(ctx, "variables that only other services take are set, and have no effect", "settings", p.unused)
+		log.WarnContext(ctx, "variables that only other services take have no effect", "settings", p.unused)
 	}
 	traces, endTraces, err := otlp.Open(ctx, p.Name, log)
 	if err != nil {

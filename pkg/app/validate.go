@@ -101,8 +101,8 @@ func (b Base) checkTLS() error {
 	return problemOf(&b, &b.TLSCertFile, err)
 }
 
-// CheckCertificate finds a certificate that clients refuse at now. It is for config check: a service starts with one and
-// warns, since some of its clients may look at nothing but its key, and a new computer's clock may be wrong for a while.
+// CheckCertificate finds a certificate that clients refuse at now. It is for config check: a service starts with one
+// and warns, since clients may look at nothing but its key, and a new computer's clock may be wrong for a while.
 func (b Base) CheckCertificate(now time.Time) error {
 	if b.TLSCertFile == "" {
 		return nil

@@ -118,8 +118,8 @@ func (d *DB) Ping(ctx context.Context) error {
 }
 
 // CheckWritable finds out whether a change would be accepted. SQLite, which a full disk leaves readable, is tried by a
-// transaction that changes nothing that anybody reads. PostgreSQL is asked: its disk is not this process's to watch, but
-// after a failover it may be a standby.
+// transaction that changes nothing that anybody reads. PostgreSQL is asked: its disk is not this process's to watch,
+// but after a failover it may be a standby.
 func (d *DB) CheckWritable(ctx context.Context) error {
 	if d.engine == Postgres {
 		return d.checkReadOnlyServer(ctx)
@@ -132,7 +132,8 @@ func (d *DB) CheckWritable(ctx context.Context) error {
 	return nil // a writer that is busy says nothing of the disk
 }
 
-// checkReadOnlyServer returns what the server would answer to a change if it takes none. Like Ping it waits for no turn.
+// checkReadOnlyServer returns what the server would answer to a change if it takes none. Like Ping it waits for no
+// turn.
 func (d *DB) checkReadOnlyServer(ctx context.Context) error {
 	handle, err := d.write.DB()
 	if err != nil {
@@ -187,8 +188,8 @@ func (d *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Await waits until the database answers or ctx ends, and logs a line every few tries while it does not. What the server
-// says of the settings themselves, it does not wait for.
+// Await waits until the database answers or ctx ends, and logs a line every few tries while it does not. A server that
+// refuses the settings themselves it does not wait for.
 func (d *DB) Await(ctx context.Context) error {
 	const perLine, pause = 8, 250 * time.Millisecond
 	for try := 1; ; try++ {

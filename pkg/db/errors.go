@@ -72,8 +72,8 @@ func IsDuplicate(err error) bool {
 // IsReadOnly tells whether err is the answer of a PostgreSQL server that takes no changes.
 func IsReadOnly(err error) bool { return pgCode(err) == pgReadOnly }
 
-// pgRefusals are what a server says of a connection that fails again for as long as nobody corrects the settings: user or
-// password, the database, a parameter of the URL.
+// pgRefusals are what a server says of a connection that fails again for as long as nobody corrects the settings: user
+// or password, the database, a parameter of the URL.
 var pgRefusals = []string{"28P01", "28000", "3D000", "42704"}
 
 // refusal is the answer of a server that does not take connections with these settings, nil for any other err.

@@ -82,7 +82,8 @@ func New(service string, current []byte, others ...[]byte) (*Ring, error) {
 	return r, nil
 }
 
-// ParseKey reads a key of KeySize bytes, as settings hold it: base64 of the standard or the URL alphabet, padded or not.
+// ParseKey reads a key of KeySize bytes, as settings hold it: base64 of the standard or the URL alphabet, padded or
+// not.
 func ParseKey(s string) ([]byte, error) {
 	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(strings.TrimSpace(s), "="))
 	key, err := base64.RawStdEncoding.Strict().DecodeString(s)

@@ -69,7 +69,8 @@ func TestASlaveOfAWrongTypeIsRefusedAlone(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		master := w.master(w.organisation(3), "linux", "").body["master"].(string)
 		got := w.delegation(http.MethodPost, "/masters/"+master+"/slaves", fmt.Sprintf(
-			`{"slaves":[{"slave_key":5},{"comment":"no key"},"text",{"slave_key":%q}]}`, strings.Repeat("key0123456", 5)))
+			`{"slaves":[{"slave_key":5},{"comment":"no key"},"text",{"slave_key":%q}]}`,
+			strings.Repeat("key0123456", 5)))
 		w.want(got, http.StatusMultiStatus, "")
 		results, _ := got.body["results"].([]any)
 		var outcomes []string

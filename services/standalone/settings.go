@@ -201,7 +201,8 @@ func (s *settings) checkAddresses() error {
 		for _, before := range addresses[:i] {
 			if server.Collide(*before, *addr) {
 				problems = append(problems, config.Problemf(s, addr,
-					"must have another port than the services before it: two cannot listen at %s and %s", *before, *addr))
+					"must have another port than the services before it: two cannot listen at %s and %s",
+					*before, *addr))
 			}
 		}
 	}

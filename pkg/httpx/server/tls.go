@@ -34,12 +34,13 @@ type fileState struct {
 // RenewWithin is how long before its end a certificate should have been renewed.
 const RenewWithin = 14 * 24 * time.Hour
 
-// CheckDates tells why clients refuse a certificate at a time, and what to do about it; the problem is empty where it is
-// good.
+// CheckDates tells why clients refuse a certificate at a time, and what to do about it; the problem is empty where it
+// is good.
 func CheckDates(leaf *x509.Certificate, now time.Time) (problem, remedy string) {
 	switch {
 	case now.After(leaf.NotAfter):
-		return "it ended at " + leaf.NotAfter.UTC().Format(time.RFC3339), "renew it; the service reads it again by itself"
+		return "it ended at " + leaf.NotAfter.UTC().Format(time.RFC3339),
+			"renew it; the service reads it again by itself"
 	case now.Before(leaf.NotBefore):
 		return "it begins at " + leaf.NotBefore.UTC().Format(time.RFC3339), "set the clock, or wait"
 	}
