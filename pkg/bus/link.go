@@ -32,9 +32,10 @@ type signal struct {
 	heard atomic.Int64
 }
 
-func (s *signal) fresh() bool {
+// fresh tells whether it was within the last 3 seconds, now after origin.
+func (s *signal) fresh(now time.Duration) bool {
 	at := s.heard.Load()
-	return at != 0 && time.Since(s.origin)-time.Duration(at) < Silence
+	return at != 0 && now-time.Duration(at) < Silence
 }
 
 func (s *signal) give() { s.heard.Store(int64(max(1, time.Since(s.origin)))) }
@@ -43,7 +44,7 @@ func (s *signal) give() { s.heard.Store(int64(max(1, time.Since(s.origin)))) }
 func NewLink() *Link { return &Link{ticked: signal{origin: time.Now()}, sources: map[string]*Source{}} }
 
 // Alive tells whether a tick came within the last 3 seconds.
-func (l *Link) Alive() bool { return l.ticked.fresh() }
+func (l *Link) Alive() bool { return l.ticked.fresh(time.Since(l.ticked.origin)) }
 
 // Tick is for implementations of Bus: the link has just been seen to live.
 func (l *Link) Tick() { l.ticked.give() }
@@ -88,4 +89,9 @@ func (s *Source) Alive() bool { return s.link.Alive() }
 
 // Prompt tells whether, beyond that, the bus takes what the service publishes: it has said so within the last 3
 // seconds. A service that is away does not say so.
-func (s *Source) Prompt() bool { return s.sign.fresh() && s.link.Alive() }
+//
+// Caches ask it for each value that they hold, so it reads the clock once: both signals have one origin.
+func (s *Source) Prompt() bool {
+	now := time.Since(s.sign.origin)
+	return s.sign.fresh(now) && s.link.ticked.fresh(now)
+}
