@@ -280,3 +280,24 @@ func TestFiltersKnowTheirValues(t *testing.T) {
 		}
 	})
 }
+
+// TestFloatingLicenseIsNotShared lets five workstations run by five leases that need no seat. What the license is was
+// told before the span that is looked at on request.
+func TestFloatingLicenseIsNotShared(t *testing.T) {
+	each(t, func(t *testing.T, k *harness) {
+		id := k.create(1, 1, body{"license": body{"terms": body{
+			"max_devices": 1, "floating": body{"slots": 5, "activation": "none"},
+		}}})
+		for i := range 600 {
+			k.add(eventsv1.TypeLicenseValidated, now.Add(time.Duration(i-600)*time.Minute), body{"license_id": id,
+				"hardware_id": fmt.Sprint("ws-", i%5), "ip": []string{"198.51.100.7", "203.0.113.1"}[i%5/4]})
+		}
+		if found := k.get("/anomalies?license_id=" + id)["anomalies"].([]any); len(found) != 0 {
+			t.Errorf("as the events came: %v", found)
+		}
+		detected := k.call("POST", "/licenses/"+id+"/anomalies/detect", "").body
+		if found := detected["anomalies"].([]any); len(found) != 0 || at(detected, "checked", "events") != 600.0 {
+			t.Errorf("on request: %v", detected)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -110,9 +111,35 @@ func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) er
 		return readMessage(e, v.Message())
 	case "terms":
 		return readMessage(e, v.Message())
+	case "floating":
+		e.Slots = seatlessSlots(v.Message().Interface().(*eventsv1.FloatingTerms))
 	}
 	return nil
 }
+
+// seatlessSlots are the slots of leases that devices take without a seat. Where a lease requires one, the seats alone
+// say how many devices may run.
+func seatlessSlots(f *eventsv1.FloatingTerms) int {
+	if f.GetActivation() != "none" {
+		return 0
+	}
+	return int(f.GetSlots())
+}
+
+// SnapshotTypes are the types of events that carry the whole state of a license.
+var SnapshotTypes = sync.OnceValue(func() (types []string) {
+	for _, name := range event.Types() {
+		msg, err := event.Event{Type: name, Data: []byte("{}")}.Message()
+		if err != nil {
+			panic("decode: an event without members: " + err.Error()) // cannot happen
+		}
+		field := msg.ProtoReflect().Descriptor().Fields().ByName("license")
+		if field != nil && field.Message() == (*eventsv1.License)(nil).ProtoReflect().Descriptor() {
+			types = append(types, name)
+		}
+	}
+	return types
+})
 
 func timeOf(v protoreflect.Value) time.Time {
 	return v.Message().Interface().(*timestamppb.Timestamp).AsTime()

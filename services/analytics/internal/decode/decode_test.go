@@ -1,6 +1,7 @@
 package decode_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ func TestSnapshot(t *testing.T) {
 			CurrentDevices: 2, Version: 7, SuspendedAt: in(3), SuspendedUntil: in(4),
 			Terms: &eventsv1.Terms{
 				LicenseType: "subscription", MaxDevices: 5, StartsAt: in(1), ExpiresAt: in(2), GraceHours: 48,
+				Floating: &eventsv1.FloatingTerms{Slots: 3, Activation: "none"},
 			},
 		},
 	})
@@ -41,7 +43,7 @@ func TestSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := usage.Event{
-		Data: published.Data, Snapshot: true, CustomerID: "acme", Product: "app", LicenseType: "subscription",
+		Data: published.Data, CustomerID: "acme", Product: "app", LicenseType: "subscription",
 		IsTest: true, IsActive: true, CurrentDevices: 2, Version: 7,
 		Span: usage.Span{
 			StartsAt: in(1).AsTime(), ExpiresAt: in(2).AsTime(), GraceHours: 48,
@@ -49,7 +51,41 @@ func TestSnapshot(t *testing.T) {
 		},
 	}
 	want.Type, want.LicenseID, want.MaxDevices = published.Type, licenseID, 5
+	want.Snapshot, want.Slots = true, 3
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestSlots: slots of leases that need a seat let no device run beside the seats.
+func TestSlots(t *testing.T) {
+	for activation, want := range map[string]int{"none": 5, "required": 0, "": 0} {
+		published, err := event.New("latchkey/license", licenseID, now, &eventsv1.LicenseLeased{
+			LicenseId: licenseID, Slots: 5,
+			License: &eventsv1.License{Terms: &eventsv1.Terms{
+				MaxDevices: 2, Floating: &eventsv1.FloatingTerms{Slots: 5, Activation: activation},
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := usage.Event{Data: published.Data}
+		got.Type = published.Type
+		if err := decode.Event(&got); err != nil || got.Slots != want || got.MaxDevices != 2 || !got.Snapshot {
+			t.Errorf("activation %q: %d slots beside %d seats, want %d; %v", activation, got.Slots, got.MaxDevices, want,
+				err)
+		}
+	}
+}
+
+func TestSnapshotTypes(t *testing.T) {
+	got := decode.SnapshotTypes()
+	for eventType, want := range map[string]bool{
+		eventsv1.TypeLicenseCreated: true, eventsv1.TypeLicenseLeased: true, eventsv1.TypeDeviceCulled: true,
+		eventsv1.TypeLicenseHeartbeat: false, eventsv1.TypeLicenseActivated: false,
+	} {
+		if slices.Contains(got, eventType) != want {
+			t.Errorf("%s among %v: want %v", eventType, got, want)
+		}
 	}
 }

@@ -58,6 +58,10 @@ type Observation struct {
 	// MaxDevices is the limit when the event says it, else 0. The limit last told holds for what follows;
 	// License.MaxDevices until one was told.
 	MaxDevices int
+	// Snapshot says that the event carries the whole state of the license: Slots is told by such events alone.
+	Snapshot bool
+	// Slots is how many devices may run by a lease without having a seat.
+	Slots int
 	// By is "client" or "admin" on a deactivation.
 	By string
 	// OfflineUntil is when an issued offline token ends.
@@ -76,7 +80,9 @@ type License struct {
 	ID         string
 	CustomerID string
 	MaxDevices int
-	CreatedAt  time.Time
+	// Slots is like Observation.Slots: in force until an event has told it.
+	Slots     int
+	CreatedAt time.Time
 	// ExpiresAt is zero for a perpetual license.
 	ExpiresAt time.Time
 	// IsTest marks licenses for trying things out: their findings are low.

@@ -30,9 +30,10 @@ type history struct {
 	// clock is the latest observation's time, first the earliest's.
 	clock, first int64
 
-	// told is the number of seats last told, seats the largest in memory, in force until seatsAt.
-	told, seats, seatsAt int64
-	toldByEvent          bool
+	// told is the number of seats by activation last told, slots that of leases that need none; seats is the largest
+	// sum of both in memory, in force until seatsAt.
+	told, slots, seats, seatsAt int64
+	toldByEvent, slotsByEvent   bool
 
 	devices     []device
 	devicesLost bool // a device was forgotten: nobody can be called new any more
@@ -87,8 +88,10 @@ func (h *history) walk(c *codec) {
 	c.time(&h.first)
 	c.time(&h.seatsAt)
 	c.int(&h.told)
+	c.int(&h.slots)
 	c.int(&h.seats)
 	c.bool(&h.toldByEvent)
+	c.bool(&h.slotsByEvent)
 	c.bool(&h.devicesLost)
 	c.bool(&h.placesLost)
 	list(c, &h.devices, maxDevices, (*codec).device)
@@ -125,19 +128,25 @@ func (c *codec) arrival(a *arrival) {
 	c.uint(&a.Flags)
 }
 
-// countSeats keeps the limit in mind: devices admitted under a larger one stay when it is lowered. A limit that
-// events tell is that of their time; the license's own, which may be today's while old events are replayed, is in
-// only until one has.
+// countSeats keeps the limit in mind, which is of seats and of leases that need none: devices admitted under a larger
+// one stay when it is lowered. A limit that events tell is that of their time; the license's own, which may be today's
+// while old events are replayed, is in force only until one has.
 func (st *step) countSeats() {
-	h, now := st.history, int64(st.license.MaxDevices)
+	h, before := st.history, st.told+st.slots
 	switch {
 	case st.o.MaxDevices > 0:
-		now, h.toldByEvent = int64(st.o.MaxDevices), true
-	case h.toldByEvent:
-		now = h.told
+		h.told, h.toldByEvent = int64(st.o.MaxDevices), true
+	case !h.toldByEvent:
+		h.told = int64(st.license.MaxDevices)
 	}
-	st.grown = now > h.told && h.told > 0
-	h.told = now
+	switch {
+	case st.o.Snapshot:
+		h.slots, h.slotsByEvent = int64(st.o.Slots), true
+	case !h.slotsByEvent:
+		h.slots = int64(st.license.Slots)
+	}
+	now := h.told + h.slots
+	st.grown = now > before && before > 0
 	if now >= h.seats || st.at > h.seatsAt {
 		h.seats, h.seatsAt = now, st.at+micros(seatsMemory)
 	}

@@ -43,6 +43,24 @@ func TestCopiesOnManyNetworks(t *testing.T) {
 	}
 }
 
+// floating is a license with one seat and slots for leases that need none, and workstations that run by these, one of
+// them elsewhere.
+func floating(slots, workstations int) *scenario {
+	s := licensed(1)
+	created := s.add(day(0, 0), eventsv1.TypeLicenseCreated, "", where{})
+	created.Snapshot, created.Slots, created.MaxDevices = true, slots, 1
+	for d := range 5 {
+		for i := range workstations {
+			w := officeLine
+			if i == 0 {
+				w = home
+			}
+			s.runs(day(d, 9), day(d, 17), 5*time.Minute, fmt.Sprintf("ws-%d", i), w, "")
+		}
+	}
+	return s
+}
+
 func sharingStories() []story {
 	copied := func(a, b where, offset time.Duration, session bool) *scenario {
 		s := licensed(1)
@@ -218,6 +236,15 @@ func sharingStories() []story {
 		}, nil, ""},
 		{"shuttle between two cities", func() *scenario {
 			return alternating([]where{berlin, munich}, 2*time.Hour, none)
+		}, nil, ""},
+		{"floating license with its slots in use", func() *scenario { return floating(5, 5) }, nil, ""},
+		{"one workstation more than a floating license has slots and seats", func() *scenario {
+			return floating(4, 6)
+		}, map[Kind]Severity{AccountSharing: SeverityMedium}, "6 devices ran at once on a license with 5 seats"},
+		{"slots of a floating license lowered while in use", func() *scenario {
+			s := floating(5, 5)
+			s.add(day(3, 0), eventsv1.TypeLicenseUpdated, "", where{}).Snapshot = true
+			return s
 		}, nil, ""},
 		{"hardware ids change within one office", func() *scenario {
 			s := licensed(2)

@@ -43,6 +43,18 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	}
 }
 
+// SnapshotBefore implements usage.Log.
+func (s *Store) SnapshotBefore(ctx context.Context, licenseID string, before time.Time) (*usage.Event, error) {
+	var rows []eventRow
+	err := s.db.Read(ctx).Table("events").
+		Where("license_id = ? AND occurred_at < ? AND type IN ?", licenseID, before, decode.SnapshotTypes()).
+		Order("occurred_at DESC, event_id DESC").Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return nil, db.Error(err)
+	}
+	return rows[0].event()
+}
+
 func (r *eventRow) event() (*usage.Event, error) {
 	e := &usage.Event{
 		Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()},

@@ -19,8 +19,6 @@ const (
 // Parts of the license's state are those of Version.
 type Event struct {
 	detect.Observation
-	// Snapshot tells that the event carries the license's whole state.
-	Snapshot                         bool
 	CustomerID, Product, LicenseType string
 	IsTest, IsActive                 bool
 	CurrentDevices                   int

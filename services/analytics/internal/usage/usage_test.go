@@ -107,18 +107,18 @@ func TestLicenseVersions(t *testing.T) {
 	end := now.AddDate(1, 0, 0)
 	seats := func(n int) detect.Observation { return detect.Observation{MaxDevices: n} }
 	event := func(eventType string, version int64, e Event) Event {
-		e.Type, e.At, e.LicenseID, e.Version = eventType, now, "l", version
+		e.Type, e.At, e.LicenseID, e.Version, e.Snapshot = eventType, now, "l", version, e.CustomerID != ""
 		return e
 	}
 	events := []Event{
-		event(eventsv1.TypeLicenseCreated, 1, Event{Snapshot: true, CustomerID: "acme", IsActive: true,
+		event(eventsv1.TypeLicenseCreated, 1, Event{CustomerID: "acme", IsActive: true,
 			Observation: seats(2)}),
 		event(eventsv1.TypeLicenseActivated, 2, Event{CurrentDevices: 1, Observation: seats(2)}),
-		event(eventsv1.TypeLicenseUpdated, 3, Event{Snapshot: true, CustomerID: "globex", IsActive: true,
+		event(eventsv1.TypeLicenseUpdated, 3, Event{CustomerID: "globex", IsActive: true,
 			CurrentDevices: 1, Span: Span{ExpiresAt: end}, Observation: seats(5)}),
-		event(eventsv1.TypeLicenseDeactivated, 4, Event{Snapshot: true, CustomerID: "globex", CurrentDevices: 1,
+		event(eventsv1.TypeLicenseDeactivated, 4, Event{CustomerID: "globex", CurrentDevices: 1,
 			Span: Span{ExpiresAt: end}, Observation: seats(5)}),
-		event(eventsv1.TypeLicenseReactivated, 5, Event{Snapshot: true, CustomerID: "globex", IsActive: true,
+		event(eventsv1.TypeLicenseReactivated, 5, Event{CustomerID: "globex", IsActive: true,
 			CurrentDevices: 1, Observation: seats(7)}),
 		event(eventsv1.TypeDeviceDeactivated, 6, Event{CurrentDevices: 0, Observation: seats(7)}),
 	}

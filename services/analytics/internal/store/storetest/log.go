@@ -60,6 +60,23 @@ func eventLog(t *testing.T, s *consumer) {
 	}
 }
 
+// snapshots demands the last event before a moment that tells the whole state of the license.
+func snapshots(t *testing.T, s *consumer) {
+	updated := func(n int, at time.Time) usage.Event {
+		e := use(n, at, detect.Observation{})
+		e.Type = eventsv1.TypeLicenseUpdated
+		return e
+	}
+	first, second := updated(1, now.Add(-3*time.Hour)), updated(2, now.Add(-time.Hour))
+	s.commit(first, second, use(3, now.Add(-2*time.Hour), detect.Observation{}))
+	for before, want := range map[time.Time]string{now: second.EventID, second.At: first.EventID, first.At: ""} {
+		got, err := s.SnapshotBefore(t.Context(), id(1), before)
+		if err != nil || (got == nil) != (want == "") || got != nil && got.EventID != want {
+			t.Errorf("before %s: %+v, %v; want %q", before, got, err, want)
+		}
+	}
+}
+
 // rollback demands that a batch which cannot be written leaves nothing, and can come again.
 func rollback(t *testing.T, s *consumer) {
 	b := s.batch(use(1, now, detect.Observation{}))
