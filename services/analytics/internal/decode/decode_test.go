@@ -72,8 +72,8 @@ func TestSlots(t *testing.T) {
 		got := usage.Event{Data: published.Data}
 		got.Type = published.Type
 		if err := decode.Event(&got); err != nil || got.Slots != want || got.MaxDevices != 2 || !got.Snapshot {
-			t.Errorf("activation %q: %d slots beside %d seats, want %d; %v", activation, got.Slots, got.MaxDevices, want,
-				err)
+			t.Errorf("activation %q: %d slots beside %d seats, want %d; %v",
+				activation, got.Slots, got.MaxDevices, want, err)
 		}
 	}
 }

@@ -36,10 +36,14 @@ const (
 	// Source of the least: GetKeyManager, 10 devices in an hour.
 	burstPerSeat = 4
 	burstLeast   = 8
+	// scoreUnlikeJobs is the most for devices that come and go like build jobs, but each from elsewhere: without geo data
+	// nobody can tell a seat that is handed round from jobs on many clouds.
+	scoreUnlikeJobs = 0.6
 )
 
 // churn finds device_churn. Refilled seats count, filling them the first time does not. Left alone: build jobs on
-// hosting networks that leave cleanly, one burst of re-imaging, reinstallations (same name and network).
+// hosting networks that leave cleanly, one burst of re-imaging, reinstallations (same name and network). Low at most:
+// build jobs on networks that no geo data names, seats that are freed because nobody is seen on them.
 type churn struct {
 	trail
 	// firstWeek is replacements in the license's own first week: its baseline.
@@ -101,13 +105,19 @@ func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
 	score := excess(0.45, float64(t.replaced), allowed)
 	explained := ""
 	switch {
-	case len(t.blocks) >= 3:
-		score += 0.15
-	case t.offline > 0:
+	case t.freed():
+		score = min(score, scoreTest)
+		explained = "seats freed for idleness: the license allows it, and " + count(t.idle, "stay") + " ended so"
+	case t.jobs() && t.apart():
+		score = min(score+0.15, scoreUnlikeJobs)
+		explained = "build jobs: short stays that end cleanly point to them, networks apart from each other do not"
 	case t.jobs():
 		score = min(score, scoreTest)
 		explained = "build jobs: short stays that end cleanly point to them, but the network is not known to be a " +
 			"hosting one"
+	case len(t.blocks) >= 3:
+		score += 0.15
+	case t.offline > 0:
 	case 10*t.returning < 2*t.arrivals:
 		score = min(score, scoreTest)
 		explained = "new computers in one office: no device has come back, all from " + count(len(t.blocks), "network")

@@ -87,7 +87,7 @@ func actionOf(o *Observation) action {
 		return actUse
 	case eventsv1.TypeLicenseActivated:
 		return actArrive
-	case eventsv1.TypeDeviceDeactivated:
+	case eventsv1.TypeDeviceDeactivated, eventsv1.TypeDeviceCulled:
 		return actLeave
 	case eventsv1.TypeLicenseTransferred:
 		return actMove

@@ -3,6 +3,8 @@ package detect
 import (
 	"slices"
 	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // Caps of the lists in a history. Full lists drop their oldest entry, which loses evidence and raises no alarm. The
@@ -80,6 +82,7 @@ const (
 	arrivedPeople // a geo database says that people sit there
 	leftClean
 	leftOffline // it left its seat with an offline token still good
+	leftIdle    // its seat was freed because nobody saw it any more
 )
 
 func (h *history) walk(c *codec) {
@@ -214,6 +217,9 @@ func (st *step) leave(id uint64, clean bool) {
 		a.Left = st.at
 		if clean {
 			a.Flags |= leftClean
+		}
+		if st.o.Type == eventsv1.TypeDeviceCulled { // its stay ended when it was used last
+			a.Left, a.Flags = max(a.At, min(d.Last, st.at)), a.Flags|leftIdle
 		}
 		if offline {
 			a.Flags |= leftOffline

@@ -182,7 +182,7 @@ func (m *sharing) overlapped(st *step, what uint64) {
 // handedBack counts a seat that comes back to a device after another one elsewhere had it, and judges the week.
 func (m *sharing) handedBack(st *step) {
 	known := st.before
-	if known.Left == 0 || st.at-known.Left > microsPerDay {
+	if known.Left == 0 || st.at-known.Left > microsPerDay || st.leftIdle(known.ID) {
 		return
 	}
 	others := func(a arrival) bool { return a.At >= known.Left && a.Device != known.ID && st.elsewhere(a.Block) }
@@ -207,6 +207,16 @@ func (m *sharing) handedBack(st *step) {
 	}
 	score := min(0.5+0.05*float64(len(blocks)-handNetworks), 0.8)
 	st.raise(score, func(f *Finding) { describeHanded(f, st, len(devices), len(blocks)) })
+}
+
+// leftIdle says whether a device lost its seat for idleness when it had one last: the license lets its seats move.
+func (st *step) leftIdle(device uint64) bool {
+	for i := len(st.arrivals) - 1; i >= 0; i-- {
+		if a := &st.arrivals[i]; a.Device == device && a.Left != 0 {
+			return a.Flags&leftIdle != 0
+		}
+	}
+	return false
 }
 
 // elsewhere says whether a block is known, one of people, and apart from where the observation came from.

@@ -9,11 +9,13 @@ const jobLifetime = 6 * time.Hour
 // turnover is what a license's arrivals of one window look like.
 type turnover struct {
 	who, blocks        []uint64
+	regions            int // vicinities of the blocks
 	days               []int64
 	arrivals, replaced int
 	hosting, people    int
 	ended, quick       int // stays that had time to end, and those that ended cleanly within a build job's time
 	returning, offline int
+	idle               int // stays that ended because nobody saw the device any more
 }
 
 func (st *step) turnover(from, to int64) turnover {
@@ -33,6 +35,7 @@ func (st *step) turnover(from, to int64) turnover {
 		t.count(a, to)
 	}
 	t.who, t.blocks = distinct(t.who), distinct(t.blocks)
+	t.regions = regionsOf(t.blocks)
 	left := 0
 	for _, d := range st.departures {
 		if d >= from && d <= to {
@@ -52,6 +55,7 @@ func (t *turnover) count(a arrival, now int64) {
 	t.people += flag(a, arrivedPeople)
 	t.returning += flag(a, arrivedReturning)
 	t.offline += flag(a, leftOffline)
+	t.idle += flag(a, leftIdle)
 	if a.Left == 0 && now-a.At < job {
 		return
 	}
@@ -75,9 +79,26 @@ func (t turnover) jobs() bool {
 		10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
 }
 
+// apart says whether most devices came from a vicinity of their own, as people do. Build jobs on the networks of a
+// cloud, each with an address of another one, come again and again from the ranges of their region.
+func (t turnover) apart() bool { return t.scattered() && 2*t.regions > len(t.who) }
+
+// freed says whether the seats moved because the license has seats freed that nobody is seen on.
+func (t turnover) freed() bool { return t.ended > 0 && 10*t.idle >= 8*t.ended }
+
 // scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is
 // handed round the world leaves as cleanly as a build job.
 func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
 
 // ci says whether they are build jobs for sure: the network is a hosting one.
 func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }
+
+// regionsOf counts the vicinities of sorted blocks.
+func regionsOf(blocks []uint64) (n int) {
+	for i, b := range blocks {
+		if i == 0 || (place{Block: b}).vicinity() != (place{Block: blocks[i-1]}).vicinity() {
+			n++
+		}
+	}
+	return n
+}

@@ -36,7 +36,8 @@ func id(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, *consumer){
 		"text survives": textSurvives, "license survives": licenseSurvives, "usable licenses": usableLicenses,
-		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "event log": eventLog, "snapshots": snapshots, "rollback": rollback,
+		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "event log": eventLog,
+		"snapshots": snapshots, "rollback": rollback,
 		"states survive": statesSurvive, "episodes": episodes, "addresses": addresses, "risk ages": riskAges,
 		"prune": prune, "forget": forget, "epochs": epochs,
 	} {
