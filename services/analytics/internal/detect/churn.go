@@ -14,6 +14,7 @@ var churnDetector = detector{
 		churnTook:        "another device took a seat",
 		churnLeft:        "a device gave up its seat with an offline token still good",
 		churnTransferred: "a seat was transferred to another device",
+		churnRebound:     "another hardware id was taken for the device by its components",
 	},
 	remember: func() memory { return &churn{} },
 }
@@ -23,6 +24,7 @@ const (
 	churnTook = iota
 	churnLeft
 	churnTransferred
+	churnRebound
 )
 
 const (
@@ -36,8 +38,8 @@ const (
 	// Source of the least: GetKeyManager, 10 devices in an hour.
 	burstPerSeat = 4
 	burstLeast   = 8
-	// scoreUnlikeJobs is the most for devices that come and go like build jobs, but each from elsewhere: without geo data
-	// nobody can tell a seat that is handed round from jobs on many clouds.
+	// scoreUnlikeJobs is the most for devices that come and go like build jobs, but each from elsewhere: without geo
+	// data nobody can tell a seat that is handed round from jobs on many clouds.
 	scoreUnlikeJobs = 0.6
 )
 
@@ -60,7 +62,10 @@ func (m *churn) observe(st *step) {
 		return
 	}
 	what := uint64(churnTook)
-	if st.action == actMove {
+	switch {
+	case st.rebound():
+		what = churnRebound
+	case st.action == actMove:
 		what = churnTransferred
 	}
 	st.note(what, week)

@@ -59,6 +59,21 @@ func idle(seats, perDay int, hw func(day, k int) string) *scenario {
 	return s
 }
 
+// rebound is a seat whose device is recognized by its components under another hardware id, so many times a day.
+func rebound(perDay int, at func(day, k int) where) *scenario {
+	s, last := licensed(1), "pc"
+	s.activate(day(0, 7), last, at(0, 0))
+	for d := range 10 {
+		for k := range perDay {
+			hw, w := fmt.Sprintf("pc-%d-%d", d, k), at(d, k)
+			s.add(day(d, 8+float64(k)), eventsv1.TypeDeviceRebound, hw, w).FromHardwareID = last
+			s.add(day(d, 8.1+float64(k)), eventsv1.TypeLicenseValidated, hw, w)
+			last = hw
+		}
+	}
+	return s
+}
+
 func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
 
 func churnStories() []story {
@@ -103,6 +118,13 @@ func churnStories() []story {
 		}, map[Kind]Severity{DeviceChurn: SeverityMedium}, "replaced devices in 24 hours"},
 		{"the same from one network may be an installer under test", func() *scenario {
 			return handedRound(func(int) where { return where{ip: "198.51.100.9"} })
+		}, nil, ""},
+
+		{"copied components rebind a seat to others all over the world", func() *scenario {
+			return rebound(5, func(d, k int) where { return far(5*d + k) })
+		}, map[Kind]Severity{DeviceChurn: SeverityCritical}, "replaced devices"},
+		{"laptop whose hardware id changes with each dock", func() *scenario {
+			return rebound(5, func(_, k int) where { return []where{home, officeLine, cafe}[k%3] })
 		}, nil, ""},
 
 		{"ci jobs on hosting networks", func() *scenario { return passedAround(2, 30, 25, buildRunner) }, nil, ""},

@@ -89,7 +89,7 @@ func actionOf(o *Observation) action {
 		return actArrive
 	case eventsv1.TypeDeviceDeactivated, eventsv1.TypeDeviceCulled:
 		return actLeave
-	case eventsv1.TypeLicenseTransferred:
+	case eventsv1.TypeLicenseTransferred, eventsv1.TypeDeviceRebound:
 		return actMove
 	case eventsv1.TypeLicenseDeviceLimitExceeded:
 		return actRefused

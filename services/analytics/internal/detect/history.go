@@ -163,13 +163,24 @@ func (st *step) moveSeats() {
 	case actLeave:
 		st.leave(st.id, st.o.By != "admin")
 	case actMove:
-		st.leave(digest(st.o.FromHardwareID), true)
-		st.arrive(digest(st.o.ToHardwareID))
+		st.leave(digest(st.o.FromHardwareID), !st.rebound())
+		st.arrive(digest(st.movedTo()))
 	case actOffline:
 		if d := st.device(st.id); d != nil && !st.o.OfflineUntil.IsZero() {
 			d.Offline = max(d.Offline, st.o.OfflineUntil.UnixMicro())
 		}
 	}
+}
+
+// rebound says that a device with another hardware id was taken for the one that has the seat.
+func (st *step) rebound() bool { return st.o.Type == eventsv1.TypeDeviceRebound }
+
+// movedTo is the device that a seat moved to.
+func (st *step) movedTo() string {
+	if st.rebound() {
+		return st.o.HardwareID
+	}
+	return st.o.ToHardwareID
 }
 
 // arrive takes in a device that got a seat.
@@ -270,8 +281,12 @@ func (p place) flag() uint64 {
 	return arrivedPeople
 }
 
-// who folds reinstallations: a computer that comes back under its name from its network is the same.
+// who folds reinstallations: a computer that comes back under its name from its network is the same, and so is one
+// whose hardware id changes on its network while its components stay.
 func (st *step) who(id uint64) uint64 {
+	if st.rebound() && st.place.Block != 0 {
+		return digest(st.o.Type) ^ st.place.Block
+	}
 	if st.o.DeviceName == "" || st.place.Block == 0 {
 		return id
 	}

@@ -73,7 +73,7 @@ func (m *overuse) observe(st *step) {
 	case actUse, actArrive:
 		m.fold(st, st.id)
 	case actMove:
-		m.fold(st, digest(st.o.ToHardwareID))
+		m.fold(st, digest(st.movedTo()))
 	case actRefused:
 		m.observeRefusal(st)
 	}

@@ -10,7 +10,7 @@ import (
 const AccountSharing Kind = "account_sharing"
 
 var sharingDetector = detector{
-	kind: AccountSharing, version: 1, weight: 0.75,
+	kind: AccountSharing, version: 2, weight: 0.75,
 	words: []string{
 		sharingOverSeats: "one device more was running than there are seats",
 		sharingFar:       "one device was used in two distant places within the hour",
@@ -18,6 +18,7 @@ var sharingDetector = detector{
 		sharingBeat:      "one device kept two rhythms on two networks at once",
 		sharingFlap:      "one device alternated between two networks",
 		sharingHanded:    "the seat came back to a device after others elsewhere had it",
+		sharingSpread:    "one device was used on one network more that day",
 	},
 	remember: func() memory { return &sharing{} },
 }
@@ -30,6 +31,7 @@ const (
 	sharingBeat
 	sharingFlap
 	sharingHanded
+	sharingSpread
 )
 
 // (s): divided by the sensitivity (engine.go), which only POST .../detect can set.
@@ -43,6 +45,9 @@ const (
 	flapsPerHour = 20
 	// returnWithin bounds an alternation; nobody commutes there and back in it.
 	returnWithin = time.Hour
+	// flightWithin bounds an alternation between four networks or more that is quicker than flightSpeed (km/h).
+	flightWithin = 4 * time.Hour
+	flightSpeed  = 1000
 	// farKm is the distance beyond which an alternation within returnWithin is no journey.
 	farKm = 300
 	// handRounds (s), handNetworks and handDays: a seat that passes between more devices than seats, each returning,
@@ -51,16 +56,17 @@ const (
 	maxMarks                           = 32
 )
 
-// sharing finds account_sharing in three ways: more devices running at once than seats, on several networks; one
-// hardware id that runs on several networks at once; a seat that is handed round. Moving from A to B, however often,
-// is none of these. Exits of hosting and VPN networks are left out. Left alone: travelers, commuters, changes of
-// provider, IPv4 beside IPv6, mobile carriers, fail-over.
+// sharing finds account_sharing in four ways: more devices running at once than seats, on several networks; one
+// hardware id that runs on several networks at once, or is used on many in a day; a seat that is handed round. Moving
+// from A to B, however often, is none of these. Exits of hosting and VPN networks are left out. Left alone: travelers,
+// commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over.
 type sharing struct {
 	trail
 	runners   []runner
 	overSeats []int64    // quarter hours with more devices running than seats
 	overlaps  []overlap  // proofs that one device runs on two networks
 	rounds    []dayCount // times a day that a seat came back to a device after others elsewhere had it
+	spread    []dayCount // devices that were used on networksPerDay and more, by day
 }
 
 // overlap is one proof; What is its number among the words.
@@ -74,6 +80,7 @@ func (m *sharing) walk(c *codec) {
 	list(c, &m.overSeats, maxMarks, (*codec).time)
 	list(c, &m.overlaps, maxMarks, (*codec).overlap)
 	list(c, &m.rounds, dayCounters, (*codec).dayCount)
+	list(c, &m.spread, dayCounters, (*codec).dayCount)
 }
 
 func (c *codec) overlap(o *overlap) {
@@ -85,7 +92,13 @@ func (c *codec) overlap(o *overlap) {
 }
 
 func (m *sharing) observe(st *step) {
-	if st.late || !st.place.people() {
+	if !st.place.people() {
+		return
+	}
+	if st.admitted() {
+		m.spreads(st, m.runner(st.id))
+	}
+	if st.late {
 		return
 	}
 	if st.arrived {
@@ -138,7 +151,7 @@ func (m *sharing) alternates(st *step) {
 	session := digest(st.o.SessionID)
 	r.roam(st, session)
 	if a := r.stream(st.place.Block, st.at); a != nil {
-		if len(r.Streams) > 1 && a.Last != 0 && st.at-a.Last <= micros(returnWithin) {
+		if len(r.Streams) > 1 && a.Last != 0 && st.at-a.Last <= micros(flightWithin) {
 			if what, ok := st.proof(r, a, session); ok {
 				m.overlapped(st, what)
 			}

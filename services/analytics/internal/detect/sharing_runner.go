@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 const (
@@ -30,6 +31,9 @@ type runner struct {
 	// Last is when it was at work last.
 	Last    int64
 	Streams []stream
+	// Networks are those of the day Day, by vicinity.
+	Day      int64
+	Networks []uint64
 }
 
 // stream is a device's use through one network.
@@ -49,6 +53,8 @@ func (c *codec) runner(r *runner) {
 	c.int(&r.Flaps)
 	c.time(&r.Last)
 	list(c, &r.Streams, maxStreams, (*codec).stream)
+	c.int(&r.Day)
+	list(c, &r.Networks, maxSpread, (*codec).hash)
 }
 
 func (c *codec) stream(s *stream) {
@@ -91,11 +97,12 @@ func (m *sharing) runner(device uint64) *runner {
 	if !slices.ContainsFunc(m.runners, is) {
 		m.runners = append(m.runners, runner{Device: device})
 	}
-	streams := 0
+	streams, networks := 0, 0
 	for i := range m.runners {
 		streams += len(m.runners[i].Streams)
+		networks += len(m.runners[i].Networks)
 	}
-	if len(m.runners) > maxDevices || streams >= allStreams {
+	if len(m.runners) > maxDevices || streams >= allStreams || networks >= allSpread {
 		m.runners = dropOldest(m.runners, func(r *runner) int64 {
 			if r.Device == device {
 				return math.MaxInt64
@@ -138,10 +145,10 @@ func (r *runner) stream(block uint64, at int64) *stream {
 	return &r.Streams[oldest]
 }
 
-// inUse counts the networks of the last hour.
-func (r *runner) inUse(at int64) (n int) {
+// inUse counts the networks in use since so long ago.
+func (r *runner) inUse(at int64, since time.Duration) (n int) {
 	for i := range r.Streams {
-		if at-r.Streams[i].Last <= micros(returnWithin) {
+		if at-r.Streams[i].Last <= micros(since) {
 			n++
 		}
 	}
@@ -157,14 +164,20 @@ func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	if len(others) == 0 {
 		return 0, false
 	}
-	networks := r.inUse(st.at)
+	back := st.at - a.Last
+	if back > micros(returnWithin) {
+		fast := func(b stream) bool { return st.distant(b.Block, back) }
+		return sharingFar, r.inUse(st.at, flightWithin) >= manyNetworks && slices.ContainsFunc(others, fast)
+	}
+	networks := r.inUse(st.at, returnWithin)
+	far := slices.ContainsFunc(others, func(b stream) bool { return st.distant(b.Block, 0) })
 	own := slices.ContainsFunc(others, func(b stream) bool { return ownRhythms(a, &b, st.at, networks) })
 	roams := r.Roams != 0 && st.at-r.Roams < micros(week)
 	flaps := r.flap(st.at)
 	switch {
-	case roams && !own:
+	case roams && !own && (networks <= 2 || networks < manyNetworks && !far):
 		return 0, false
-	case slices.ContainsFunc(others, func(b stream) bool { return st.distant(b.Block) }):
+	case far:
 		return sharingFar, true
 	case slices.ContainsFunc(others, func(b stream) bool {
 		return session != 0 && a.Session == session && b.Session != 0 && b.Session != session
@@ -173,13 +186,16 @@ func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	case own:
 		return sharingBeat, true
 	}
-	return sharingFlap, flaps > flapsPerHour
+	// More networks without rhythm may be a carrier that gives each call another one; spreads counts them.
+	return sharingFlap, networks < manyNetworks && flaps > flapsPerHour
 }
 
-// distant says whether no journey leads from a network to the observation's within the hour.
-func (st *step) distant(block uint64) bool {
+// distant says whether no journey leads from a network to the observation's within the hour, and none there and back
+// within so many microseconds.
+func (st *step) distant(block uint64, back int64) bool {
 	v := st.networkOf(block)
-	return st.place.km(v.place) > farKm && st.place.Kind != kindMobile && v.Kind != kindMobile
+	reach := flightSpeed * float64(back) / float64(micros(2*time.Hour))
+	return st.place.km(v.place) > max(farKm, reach) && st.place.Kind != kindMobile && v.Kind != kindMobile
 }
 
 // ownRhythms says whether both networks keep their own beat while they interleave. Few that interleave evenly may be

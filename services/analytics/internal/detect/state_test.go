@@ -116,6 +116,10 @@ func fill(m memory, rng *rand.Rand, at func() int64) {
 		beat := func() rhythm { return rhythm{Last: at(), Every: 30 * microsPerDay, Beats: 5} }
 		for i := range maxDevices {
 			r := runner{Device: rng.Uint64(), Roams: at(), FlapHour: at() / microsPerDay * 24, Flaps: 99, Last: at()}
+			for range (i+1)*allSpread/maxDevices - i*allSpread/maxDevices {
+				r.Networks = append(r.Networks, rng.Uint64())
+			}
+			r.Day = at() / microsPerDay
 			for range (i+1)*allStreams/maxDevices - i*allStreams/maxDevices {
 				r.Streams = append(r.Streams, stream{Block: rng.Uint64(), Session: rng.Uint64(), rhythm: beat()})
 			}
