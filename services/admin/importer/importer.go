@@ -36,7 +36,8 @@ type run struct {
 	// progress is called after each call.
 	progress func(counts)
 	counts   counts
-	seen     map[uint64]bool
+	// seen are the licenses of the file by the hashes of their keys: the line that was refused, 0 for none.
+	seen map[uint64]int
 	// known are the products that there are, made those that a dry run finds missing.
 	known, made map[string]bool
 	seed        maphash.Seed
@@ -51,7 +52,7 @@ func (c counts) all() int { return c.created + c.updated + c.unchanged + c.diffe
 
 // all imports a file. Each call is a whole: an import that broke off is made again and goes on where it was.
 func (r *run) all(ctx context.Context) error {
-	r.seen, r.seed = map[uint64]bool{}, maphash.MakeSeed()
+	r.seen, r.seed = map[uint64]int{}, maphash.MakeSeed()
 	r.made = map[string]bool{}
 	if r.dryRun {
 		known, err := r.target.products(ctx)
@@ -63,57 +64,82 @@ func (r *run) all(ctx context.Context) error {
 	var batch []*row
 	size := 0
 	for {
-		next, wrong, err := r.reader.read()
+		next, err := r.reader.read()
 		if errors.Is(err, io.EOF) {
 			return r.send(ctx, batch)
 		}
 		if err != nil {
 			return err
 		}
-		if wrong == nil {
-			wrong = r.check(next)
-		}
-		if wrong != nil {
-			if err := r.note(*wrong); err != nil {
-				return err
-			}
-			continue
-		}
-		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize || next.rest != batch[0].rest ||
+		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize ||
 			slices.ContainsFunc(batch, next.sameKey)) {
 			if err := r.send(ctx, batch); err != nil {
 				return err
 			}
 			batch, size = nil, 0
 		}
+		r.check(next)
+		if len(next.wrong) > 0 {
+			if err := r.note(next); err != nil {
+				return err
+			}
+			continue
+		}
 		batch, size = append(batch, next), size+next.size
 	}
 }
 
-// check refuses a key that an earlier line had, and fills in what the file does not say. Where licenses are updated, a
-// key may come again.
-func (r *run) check(next *row) *problem {
+// check fills in what the file does not say, and refuses a license that has too many devices for a call, or a key that
+// an earlier line had. Where licenses are updated, a key may come again, unless the line was refused.
+func (r *run) check(next *row) {
 	for name, value := range map[string]string{"product": r.product, "customer_id": r.customer} {
 		if _, given := next.members[name]; !given && value != "" {
 			next.members[name] = value
 		}
 	}
-	key := maphash.String(r.seed, strings.ToLower(next.key))
-	if r.seen[key] && !next.rest && !r.update {
-		return next.origin("license_key").
-			wrong("an earlier line has this license_key; sort the file by license_key, or " +
-				"import it with --update")
+	if next.same == "" {
+		return
 	}
-	r.seen[key] = true
-	return nil
+	refused, known := r.seen[r.hash(next)]
+	switch {
+	case refused > 0:
+		next.spoilBy(refused)
+	case len(next.wrong) > 0:
+		next.spoilBy(next.wrong[0].Line)
+	case known && !r.update:
+		next.spoil("an earlier line has this license_key; sort the file by license_key, or import it with --update")
+	case next.size > maxSize:
+		next.others = next.others[:1]
+		next.spoil(fmt.Sprintf("the license has %d devices and users, and at most %d come with a license; import the "+
+			"others from a file of their own, with --update", next.size-1, maxSize-1))
+	}
+	r.remember(next)
+}
+
+func (r *run) hash(b *row) uint64 { return maphash.String(r.seed, b.same) }
+
+// remember keeps the license, and whether it was refused.
+func (r *run) remember(b *row) {
+	refused := r.seen[r.hash(b)]
+	if refused == 0 && len(b.wrong) > 0 {
+		refused = b.wrong[0].Line
+	}
+	r.seen[r.hash(b)] = refused
 }
 
 // sameKey tells whether two rows are about one license: a call takes only one of them.
-func (r *row) sameKey(other *row) bool { return strings.EqualFold(r.key, other.key) }
+func (r *row) sameKey(other *row) bool { return r.same == other.same }
 
-func (r *run) note(p problem) error {
+// note reports a row that is not sent, line by line.
+func (r *run) note(b *row) error {
 	r.counts.refused++
-	return r.refuse(p)
+	slices.SortStableFunc(b.wrong, func(a, b problem) int { return a.Line - b.Line })
+	for _, p := range b.wrong {
+		if err := r.refuse(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) send(ctx context.Context, batch []*row) error {
@@ -121,7 +147,7 @@ func (r *run) send(ctx context.Context, batch []*row) error {
 		return nil
 	}
 	body := request{DryRun: r.dryRun, Existing: "keep"}
-	if r.update || batch[0].rest {
+	if r.update {
 		body.Existing = "update"
 	}
 	for _, b := range batch {
@@ -173,6 +199,7 @@ func (r *run) count(b *row, res *result) error {
 // failed notes each member that is wrong where it is in the file.
 func (r *run) failed(b *row, res *result) error {
 	r.counts.refused++
+	r.seen[r.hash(b)] = b.line
 	if len(res.Details.Fields) == 0 {
 		return r.refuse(problem{Line: b.line, Code: res.ErrorCode, Reason: res.Error})
 	}

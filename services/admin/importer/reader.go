@@ -14,7 +14,7 @@ import (
 // Bounds of what is sent in one call; the API takes at most 1000 licenses, users and devices together.
 const (
 	maxRows = 200
-	maxSize = 900
+	maxSize = 1000
 )
 
 // reader makes rows of the lines of a file.
@@ -114,66 +114,61 @@ func (r *reader) unknown(heading string) string {
 	return heading
 }
 
-// read is the next license of the file; io.EOF at its end. A license that has more devices than fit into a call comes
-// in several rows.
-func (r *reader) read() (*row, *problem, error) {
+// read is the next license of the file, of all its lines that follow one another; io.EOF at its end.
+func (r *reader) read() (*row, error) {
 	for !r.ended {
-		line, wrong, err := r.line()
-		switch {
+		line, err := r.line()
+		switch before := r.next; {
 		case errors.Is(err, io.EOF):
 			r.ended = true
-		case err != nil || wrong != nil:
-			return nil, wrong, err
-		case r.next == nil:
+		case err != nil:
+			return nil, err
+		case before == nil:
 			r.next = line
-		case line.key != r.next.key:
-			done := r.next
-			r.next = line
-			return done, nil, nil
-		case r.next.size+line.size > maxSize:
-			done := r.next
-			r.next = line
-			line.rest = true
-			return done, nil, nil
+		case line.same != "" && line.same == before.same:
+			before.join(line)
 		default:
-			if wrong := r.next.join(line); wrong != nil {
-				return nil, wrong, nil
-			}
+			before.beside(line)
+			r.next = line
+			return before, nil
 		}
 	}
 	done := r.next
 	r.next = nil
 	if done == nil {
-		return nil, nil, io.EOF
+		return nil, io.EOF
 	}
-	return done, nil, nil
+	return done, nil
 }
 
-// line is the next line as its own row; nil for one without cells.
-func (r *reader) line() (*row, *problem, error) {
+// line is the next line that has cells, as its own row.
+func (r *reader) line() (*row, error) {
 	for {
 		n, cells, wrong, err := r.table.next()
-		if err != nil || wrong != nil {
-			return nil, wrong, err
+		if err != nil {
+			return nil, err
 		}
-		if len(cells) == 0 {
-			continue
+		if len(cells) > 0 || wrong != nil {
+			return newRow(n, r.named(cells), wrong), nil
 		}
-		named := map[string]cell{}
-		for _, c := range cells {
-			if name := r.names[c.column]; name != "" {
-				named[name] = c
-			}
-		}
-		if r.from == LicenseSpring {
-			named = springsLine(named)
-		}
-		for _, c := range cells {
-			if name := r.ours[c.column]; name != "" {
-				named[name] = c
-			}
-		}
-		made, wrong := newRow(n, named)
-		return made, wrong, nil
 	}
+}
+
+// named are cells by the names of our columns.
+func (r *reader) named(cells []cell) map[string]cell {
+	named := map[string]cell{}
+	for _, c := range cells {
+		if name := r.names[c.column]; name != "" {
+			named[name] = c
+		}
+	}
+	if r.from == LicenseSpring {
+		named = springsLine(named)
+	}
+	for _, c := range cells {
+		if name := r.ours[c.column]; name != "" {
+			named[name] = c
+		}
+	}
+	return named
 }

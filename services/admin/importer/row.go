@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -11,18 +13,23 @@ import (
 // row is a license as the API takes it, made of one line or of several that follow one another with the same key.
 type row struct {
 	line int
-	key  string
+	// same is the key as it is compared; empty where it cannot be read.
+	same string
 	// members are those of the license in JSON; origins are the cells that they come from, by path.
 	members map[string]any
 	origins map[string]cell
+	// known are the parts that lists have, as JSON, once there are several lines.
+	known map[string]bool
 	// size counts the license with its devices and users.
 	size int
-	// rest is what did not fit in the row of the license before: the license is there by then.
-	rest bool
+	// wrong is why lines are refused, others lines that have no fault of their own. Nothing is made of a license of which
+	// a line is refused: the terms may stand in it.
+	wrong  []problem
+	others []int
 }
 
-// newRow makes a row of the cells of a line, by their columns.
-func newRow(line int, cells map[string]cell) (*row, *problem) {
+// newRow makes a row of the cells of a line, by their columns; wrong is what is known to be wrong with the line.
+func newRow(line int, cells map[string]cell, wrong *problem) *row {
 	r := &row{line: line, members: map[string]any{}, origins: map[string]cell{}, size: 1}
 	objects := map[string]map[string]any{"": r.members}
 	for _, name := range slices.Sorted(maps.Keys(cells)) {
@@ -31,9 +38,10 @@ func newRow(line int, cells map[string]cell) (*row, *problem) {
 		if text, ok := strings.CutPrefix(name, metadataPrefix); ok && !known {
 			col, known = column{"metadata", text, readText}, true
 		}
-		value, wrong := col.read(c.text)
-		if wrong != "" {
-			return nil, c.wrong(wrong)
+		value, problem := col.read(c.text)
+		if problem != "" {
+			wrong = cmp.Or(wrong, c.wrong(problem))
+			continue
 		}
 		if objects[col.object] == nil {
 			objects[col.object] = map[string]any{}
@@ -42,11 +50,51 @@ func newRow(line int, cells map[string]cell) (*row, *problem) {
 		r.origins[path(col)] = c
 	}
 	r.put(objects)
-	r.key, _ = r.members["license_key"].(string)
-	if r.key == "" {
-		return nil, cell{line: line, column: "license_key"}.wrong("is missing")
+	key, _ := r.members["license_key"].(string)
+	r.same = strings.ToLower(key)
+	if r.same == "" {
+		wrong = cmp.Or(wrong, cell{line: line, column: "license_key"}.wrong("is missing"))
 	}
-	return r, nil
+	if wrong != nil {
+		r.wrong = []problem{*wrong}
+	} else {
+		r.others = []int{line}
+	}
+	return r
+}
+
+// beside refuses a row and the one that follows it where a line of the other may belong to it, because nobody knows
+// whose it is.
+func (r *row) beside(next *row) {
+	if next.same == "" {
+		r.doubt(next.line)
+	}
+	for _, p := range r.wrong {
+		if r.same == "" || p.swallowed {
+			next.doubt(p.Line)
+		}
+	}
+}
+
+func (r *row) doubt(line int) {
+	if len(r.wrong) == 0 {
+		r.spoil(fmt.Sprintf("line %d is refused and may belong to this license", line))
+	}
+}
+
+// spoil refuses all lines that have no fault of their own.
+func (r *row) spoil(reason string) {
+	key := r.origin("license_key")
+	for _, line := range r.others {
+		key.line = line
+		r.wrong = append(r.wrong, *key.wrong(reason))
+	}
+	r.others = nil
+}
+
+// spoilBy refuses them because of another line of the license.
+func (r *row) spoilBy(line int) {
+	r.spoil(fmt.Sprintf("line %d of the same license is refused", line))
 }
 
 const metadataPrefix = "metadata."
@@ -104,29 +152,27 @@ func (r *row) list(name string) []map[string]any {
 }
 
 // join adds a line with the same key to the row. What both say must be the same.
-func (r *row) join(next *row) *problem {
+func (r *row) join(next *row) {
+	r.others = append(r.others, next.others...)
+	if len(next.wrong) > 0 {
+		r.wrong = append(r.wrong, next.wrong...)
+		return
+	}
 	for name, value := range next.members {
 		before, known := r.members[name]
-		if known && !slices.Contains(parts, name) && name != used && !reflect.DeepEqual(before, value) {
-			return next.origin(name).wrong(fmt.Sprintf("differs from line %d, which has the same license_key", r.line))
+		if known && !slices.Contains(parts, name) && name != used && name != "license_key" &&
+			!reflect.DeepEqual(before, value) {
+			r.others = r.others[:len(r.others)-1]
+			r.wrong = append(r.wrong, *next.origin(name).wrong(
+				fmt.Sprintf("differs from line %d, which has the same license_key", r.line)))
+			return
 		}
 	}
 	for _, name := range parts {
-		list := r.list(name)
-		for _, part := range next.list(name) {
-			if slices.ContainsFunc(list, func(known map[string]any) bool { return reflect.DeepEqual(known, part) }) {
-				continue // a file of devices repeats the user, one of users the counter
-			}
-			at := fmt.Sprintf("%s[%d].", name, len(list))
-			for member := range part {
-				r.origins[at+member] = next.origins[name+"[0]."+member]
-			}
-			list = append(list, part)
-			r.members[name] = list
-		}
+		r.addParts(name, next)
 	}
 	for name, value := range next.members {
-		if slices.Contains(parts, name) {
+		if slices.Contains(parts, name) || name == "license_key" {
 			continue
 		}
 		if counted, known := r.members[name].(map[string]any); name == used && known {
@@ -137,7 +183,37 @@ func (r *row) join(next *row) *problem {
 		maps.Copy(r.origins, next.originsOf(name))
 	}
 	r.size = 1 + len(r.list("devices")) + len(r.list("users"))
-	return nil
+}
+
+// addParts adds to a list what a line says: a file of devices repeats the user, one of users the counter.
+func (r *row) addParts(name string, next *row) {
+	if r.known == nil {
+		r.known = map[string]bool{}
+		for _, name := range parts {
+			for _, part := range r.list(name) {
+				r.known[written(name, part)] = true
+			}
+		}
+	}
+	list := r.list(name)
+	for _, part := range next.list(name) {
+		text := written(name, part)
+		if r.known[text] {
+			continue
+		}
+		r.known[text] = true
+		at := fmt.Sprintf("%s[%d].", name, len(list))
+		for member := range part {
+			r.origins[at+member] = next.origins[name+"[0]."+member]
+		}
+		list = append(list, part)
+		r.members[name] = list
+	}
+}
+
+func written(name string, part map[string]any) string {
+	text, _ := json.Marshal(part) // was read from text
+	return name + string(text)
 }
 
 // originsOf are the cells of a member of the license.

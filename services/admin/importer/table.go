@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type problem struct {
 	Line         int
 	Column, Code string
 	Reason       string
+	// swallowed tells that there were further lines in the one that cannot be read.
+	swallowed bool
 }
 
 // badFile is the code of what is wrong with a file itself.
@@ -99,7 +102,8 @@ func separator(line string) rune {
 	return best
 }
 
-// next is the cells of a line that are not empty, and what is wrong with the line; io.EOF at the end.
+// next is the cells of a line that are not empty, and what is wrong with the line; io.EOF at the end. Of a line that is
+// wrong, the cells are those that are sure.
 func (t *table) next() (line int, cells []cell, wrong *problem, err error) {
 	t.bound.left = maxRecord
 	record, err := t.csv.Read()
@@ -107,30 +111,38 @@ func (t *table) next() (line int, cells []cell, wrong *problem, err error) {
 	switch {
 	case errors.Is(err, errTooLong):
 		return 0, nil, nil, fmt.Errorf("after line %d: %w", t.last, err)
-	case errors.As(err, &bad) && bad.Line > bad.StartLine:
-		reason := fmt.Sprintf("cannot be read up to line %d, of which nothing was imported: %v", bad.Line, bad.Err)
-		return bad.StartLine, nil, cell{line: bad.StartLine}.wrong(reason), nil
 	case errors.As(err, &bad):
-		return bad.StartLine, nil, cell{line: bad.StartLine}.wrong("cannot be read: " + bad.Err.Error()), nil
-	}
-	if err != nil {
+		line, wrong = bad.StartLine, unreadable(bad)
+	case err != nil:
 		return 0, nil, nil, err
+	default:
+		line, _ = t.csv.FieldPos(0)
+		t.last = line
 	}
-	line, _ = t.csv.FieldPos(0)
-	t.last = line
 	for i, text := range record {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		if i >= len(t.columns) {
+		if i >= len(t.columns) { // a separator too many: any cell may be that of another column
 			reason := fmt.Sprintf("has %d cells, the first line names %d columns", len(record), len(t.columns))
 			return line, nil, cell{line: line}.wrong(reason), nil
 		}
 		c := cell{line: line, column: t.columns[i], text: text}
 		if !utf8.ValidString(text) {
-			return line, nil, c.wrong("is not in UTF-8; save the file as CSV in UTF-8"), nil
+			wrong = cmp.Or(wrong, c.wrong("is not in UTF-8; save the file as CSV in UTF-8"))
+			continue
 		}
 		cells = append(cells, c)
 	}
-	return line, cells, nil, nil
+	return line, cells, wrong, nil
+}
+
+func unreadable(bad *csv.ParseError) *problem {
+	at := cell{line: bad.StartLine}
+	if bad.Line == bad.StartLine {
+		return at.wrong("cannot be read: " + bad.Err.Error())
+	}
+	p := at.wrong(fmt.Sprintf("cannot be read up to line %d, of which nothing was imported: %v", bad.Line, bad.Err))
+	p.swallowed = true
+	return p
 }
