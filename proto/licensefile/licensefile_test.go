@@ -167,14 +167,19 @@ func TestEveryAlteredByteIsNoticed(t *testing.T) {
 
 func TestRevocationsApply(t *testing.T) {
 	entry := func(id string) licensefile.Revocation { return licensefile.Revocation{LicenseID: id} }
-	whole := func(number int, ids ...string) *licensefile.Revocations {
-		r := &licensefile.Revocations{Number: number}
+	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	issued := func(hour int, r *licensefile.Revocations) *licensefile.Revocations {
+		r.IssuedAt = now.Add(time.Duration(hour) * time.Hour)
+		return r
+	}
+	whole := func(number int64, ids ...string) *licensefile.Revocations {
+		r := issued(0, &licensefile.Revocations{Number: number})
 		for _, id := range ids {
 			r.Revoked = append(r.Revoked, entry(id))
 		}
 		return r
 	}
-	changes := func(since, number int) *licensefile.Revocations {
+	changes := func(since, number int64) *licensefile.Revocations {
 		return &licensefile.Revocations{
 			Number: number, Since: since, Revoked: []licensefile.Revocation{entry("new")},
 			Reinstated: []licensefile.Revocation{entry("a")},
@@ -183,7 +188,7 @@ func TestRevocationsApply(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		have, later *licensefile.Revocations
-		number      int
+		number      int64
 		ids         string
 	}{
 		{"first list", nil, whole(3, "a"), 3, "a"},
@@ -192,6 +197,10 @@ func TestRevocationsApply(t *testing.T) {
 		{"changes that leave a gap", whole(3, "a"), changes(4, 5), 3, "a"},
 		{"an older list", whole(3, "a"), whole(2), 3, "a"},
 		{"a whole later list", whole(3, "a"), whole(4, "c"), 4, "c"},
+		{"a later list of a restored server", whole(3, "a"), issued(1, whole(2, "c")), 2, "c"},
+		{"an older list of it", issued(1, whole(3, "a")), whole(2, "c"), 3, "a"},
+		{"changes of it, of which nobody knows since when", whole(3, "a"), issued(1, changes(1, 2)), 3, "a"},
+		{"a list whose server's clock was ahead before", issued(1, whole(3, "a")), whole(4, "c"), 4, "c"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := tt.have.Apply(tt.later)

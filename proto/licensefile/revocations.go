@@ -12,10 +12,10 @@ const RevocationsFormat = "latchkey-revocations/1"
 // Revocations is a revocation list, in JSON: the licenses and devices that may not use what they hold for offline use.
 type Revocations struct {
 	Format string `json:"format"`
-	// Number grows with each change. A machine keeps the list with the highest number that it has seen.
-	Number int `json:"number"`
+	// Number grows with each change; Apply tells which of two lists a machine keeps.
+	Number int64 `json:"number"`
 	// Since is the number of the list whose changes this is; 0 for a whole list.
-	Since    int          `json:"since"`
+	Since    int64        `json:"since"`
 	IssuedAt time.Time    `json:"issued_at"`
 	Revoked  []Revocation `json:"revoked"`
 	// Reinstated are those that left the list after Since.
@@ -55,10 +55,12 @@ func OpenRevocations(root ed25519.PublicKey, file []byte) (*Revocations, error) 
 }
 
 // Apply returns the list after the changes of a later one, or the later one when it is whole. A list of changes since
-// another number than the list's, and an older list, change nothing.
+// a later number than the list's, and an older list, change nothing. Later is a list with a higher number; a whole one
+// also if it was issued later, whatever its number: a server whose database was restored does not know all numbers that
+// it gave out.
 func (r *Revocations) Apply(later *Revocations) *Revocations {
 	switch {
-	case r != nil && later.Number <= r.Number:
+	case r != nil && later.Number <= r.Number && (later.Since != 0 || !later.IssuedAt.After(r.IssuedAt)):
 		return r
 	case later.Since == 0:
 		return later

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,18 +28,18 @@ type Revocations struct {
 }
 
 // List is the revocation list, or what changed on it after the list with the number since, with its signed form; nil
-// when nothing has. Of a number that is too old, or was never given out, the answer is the whole list.
+// when nothing has. Of a number that is too old, or that is not known, the answer is the whole list.
 func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocations, signed string, err error) {
 	now := s.Clock.Now().Truncate(time.Second)
 	number, pruned, entries, err := s.Store.Revocations(ctx, now)
 	if err != nil || since == number {
 		return nil, "", err
 	}
-	if since < pruned || since > number {
-		since = 0
+	if since != pruned && !slices.ContainsFunc(entries, func(e Revocation) bool { return e.Number == since }) {
+		since = 0 // it may be of a time that a restored database does not know: nobody can say what changed since
 	}
 	list = &file.Revocations{
-		Format: file.RevocationsFormat, Number: number, Since: since, IssuedAt: now, NextUpdate: now.Add(nextUpdate),
+		Format: file.RevocationsFormat, Number: int64(number), Since: int64(since), IssuedAt: now, NextUpdate: now.Add(nextUpdate),
 		Revoked: []file.Revocation{}, Reinstated: []file.Revocation{},
 	}
 	for _, e := range entries {
@@ -65,8 +66,8 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 }
 
 // watchSize warns before a list is too large for those who check it.
-func (s *Revocations) watchSize(number, bytes int) {
-	if bytes > file.MaxListSize/2 && s.lastLogged.Swap(int64(number)) != int64(number) {
+func (s *Revocations) watchSize(number int64, bytes int) {
+	if bytes > file.MaxListSize/2 && s.lastLogged.Swap(number) != number {
 		s.Log.Warn("the revocation list is close to the largest size that machines read",
 			"bytes", bytes, "limit", file.MaxListSize, "number", number)
 	}

@@ -90,6 +90,10 @@ func readRevocations(tx *gorm.DB, now time.Time) (*revocationList, error) {
 	return list, tx.Raw(revoked, sql.Named("now", now)).Scan(&list.wanted).Error
 }
 
+// next is the number of the next list. It is the time in seconds, so that it is above all that were given out before,
+// also after the database was restored from a backup, which knows only the earlier ones.
+func (l *revocationList) next(now time.Time) int { return max(l.Number+1, int(now.Unix())) }
+
 // changes are the rows that have to be written for the list to name whom it should.
 func (l *revocationList) changes(now time.Time) []revocationRow {
 	known, wanted := map[revocationKey]revocationRow{}, map[revocationKey]bool{}
@@ -98,7 +102,7 @@ func (l *revocationList) changes(now time.Time) []revocationRow {
 	}
 	var changes []revocationRow
 	change := func(row revocationRow, revoked bool) {
-		row.Revoked, row.Number, row.ChangedAt = revoked, l.Number+1, now
+		row.Revoked, row.Number, row.ChangedAt = revoked, l.next(now), now
 		changes = append(changes, row)
 	}
 	for _, row := range l.wanted {
@@ -128,7 +132,7 @@ func (l *revocationList) update(tx *gorm.DB, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	l.Number++
+	l.Number = l.next(now)
 	if err := tx.Table("revocation_list").Where("id = 1").Update("number", l.Number).Error; err != nil {
 		return err
 	}
