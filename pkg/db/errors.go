@@ -91,6 +91,9 @@ func IsRetryable(err error) bool {
 	switch pgCode(err) {
 	case "40001", "40P01":
 		return true
+	case "0A000": // a prepared statement of before a change of its table; the driver prepares it anew
+		var failure *pgconn.PgError
+		return errors.As(err, &failure) && failure.Routine == "RevalidateCachedQuery"
 	}
 	return sqliteCode(err)&0xff == codes.SQLITE_BUSY
 }

@@ -356,3 +356,34 @@ func TestTxHasADeadline(t *testing.T) {
 		}
 	})
 }
+
+// TestAColumnOfAnotherType is no error of a statement that was prepared before, which a migration may bring about under
+// a running program: it is prepared anew.
+func TestAColumnOfAnotherType(t *testing.T) {
+	eachEngine(t, func(t *testing.T, d *db.DB) {
+		if d.Engine() != db.Postgres {
+			return // SQLite compiles a statement anew by itself
+		}
+		read := func(_ context.Context, tx *gorm.DB) error {
+			var rows []note
+			return tx.Raw("SELECT seq, stars FROM notes WHERE seq > ?", 0).Find(&rows).Error
+		}
+		inUse := d.Stats().MaxOpenConnections
+		for range 2 * inUse { // on each connection that there is
+			if err := d.Tx(t.Context(), read); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("ALTER TABLE notes ALTER COLUMN stars TYPE integer").Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 * inUse {
+			if err := d.Tx(t.Context(), read); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

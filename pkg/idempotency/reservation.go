@@ -36,8 +36,9 @@ func (s *Store) reserve(ctx context.Context, k Key) (reservation, error) {
 	r := reservation{Key: k, owner: uuid.NewString(), lease: leaseFor(ctx)}
 	if ctx.Err() == nil {
 		// A caller who leaves must not break the commit off: the server may carry it out after the key was given back.
+		// The end of the call's time does: nobody waits for more.
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.lease)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.lease-leaseMargin)
 		defer cancel()
 	}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) (err error) {
