@@ -18,13 +18,18 @@ func (p *program) diagnoseDatabase(ctx context.Context, d *Diagnosis) {
 	b := p.base()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	path, isFile := strings.CutPrefix(b.DatabaseURL, "sqlite:")
+	remedy := "correct LATCHKEY_DATABASE_URL"
+	if isFile {
+		remedy = "let this user write the file and its folder, on a disk that is not mounted read-only"
+	}
 	data, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2, ReadOnly: b.Maintenance})
 	if err != nil {
-		d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
+		d.Fail("database", remedy, "%v", err)
 		return
 	}
 	defer data.Close()
-	if path, ok := strings.CutPrefix(b.DatabaseURL, "sqlite:"); ok {
+	if isFile {
 		d.Disk("disk", filepath.Dir(path))
 	}
 	p.Service.Diagnose(ctx, d, data, b.DatabaseMaxConns)

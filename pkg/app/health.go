@@ -64,7 +64,7 @@ func (h *Health) pending(ctx context.Context) string {
 // healthAge keeps callers of the public /readyz from making work for the database.
 const healthAge = time.Second
 
-// writeAge is healthAge for the check that writes: on SQLite. PostgreSQL is only asked.
+// writeAge is healthAge for the check that writes: on SQLite, while it succeeds. PostgreSQL is only asked.
 const writeAge = 10 * time.Second
 
 // Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under:
@@ -114,7 +114,7 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 // more is logged.
 func (h *Health) checkWritable(ctx context.Context) error {
 	d := h.deps.DB
-	if d.ReadOnly() || d.Engine() == db.SQLite && time.Since(h.written) < writeAge {
+	if d.ReadOnly() || d.Engine() == db.SQLite && h.writeErr == nil && time.Since(h.written) < writeAge {
 		return h.writeErr
 	}
 	failedBefore := h.writeErr != nil

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -52,6 +54,15 @@ func TestHealthOfADatabaseThatCannotBeChanged(t *testing.T) {
 	}
 	r := NewHealth(d, nil).Ready(t.Context())
 	if got := r.Dependencies["database"]; r.Ready || got != "away: it takes no changes; is its disk full?" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestHealthAfterADiskHasRoomAgain is good at the next look.
+func TestHealthAfterADiskHasRoomAgain(t *testing.T) {
+	h := NewHealth(deps(t), nil)
+	h.written, h.writeErr = time.Now(), errors.New("full")
+	if r := h.Ready(t.Context()); !r.Ready {
 		t.Errorf("got %+v", r)
 	}
 }
