@@ -324,3 +324,37 @@ func TestFloatingLicenseIsNotShared(t *testing.T) {
 		}
 	})
 }
+
+// TestAnomalyGrows: an anomaly is described by all that is known of it, soon after the events came and at once when it
+// is looked for again, also where it stops growing within the hour in which it was found.
+func TestAnomalyGrows(t *testing.T) {
+	refusals := func(k *harness, id string, from, to int) {
+		for i := from; i < to; i++ {
+			k.add(eventsv1.TypeLicenseDeviceLimitExceeded, now.Add(time.Duration(i-60)*time.Second),
+				body{"license_id": id, "hardware_id": fmt.Sprint("pc-", i), "ip": "203.0.113.1", "max_devices": 2})
+		}
+		k.consume()
+	}
+	each(t, func(t *testing.T, k *harness) {
+		id := k.create(1, 2, nil)
+		observed := func() any {
+			return at(k.get("/anomalies?license_id="+id), "anomalies", "0", "observed")
+		}
+		refusals(k, id, 0, 20)
+		if was := observed(); was == nil || was == "20 devices refused in 7 days" {
+			t.Fatalf("told with the first events that suffice: %v", was)
+		}
+		if err := k.consumer.DescribeGrown(t.Context()); err != nil || observed() != "20 devices refused in 7 days" {
+			t.Errorf("after a while: %v, %v", observed(), err)
+		}
+		refusals(k, id, 20, 28)
+		a := k.call("POST", "/licenses/"+id+"/anomalies/detect", "")
+		if got := at(a.body, "anomalies", "0", "observed"); got != "28 devices refused in 7 days" || a.body["new"] != 0.0 {
+			t.Errorf("looked for again: %s", a.text)
+		}
+		again := k.call("POST", "/licenses/"+id+"/anomalies/detect", "")
+		if diff := cmp.Diff(a.body["anomalies"], again.body["anomalies"]); diff != "" {
+			t.Errorf("and once more: %s", diff)
+		}
+	})
+}

@@ -13,8 +13,9 @@
 //
 // # Findings
 //
-// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated,
-// when its severity rises, its score moves by 0.05, or an hour has passed. After 24 h without evidence (CloseAfter)
+// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key: with StatusUpdated
+// when its severity rises, its score moves by 0.05, or an hour has passed. In between, the state's Grown says what its
+// figures have become. After 24 h without evidence (CloseAfter)
 // the state forgets it; the engine sends no closing message, because a license that fell silent sends no event that
 // could carry one: anyone who stores findings closes those whose LastSeen is older than CloseAfter.
 package detect
@@ -108,13 +109,15 @@ const (
 const (
 	StatusNew     = "new"
 	StatusUpdated = "updated"
+	// StatusGrown is that of a finding which says no more than its figures, and can wait.
+	StatusGrown = "grown"
 )
 
 // Finding is one anomaly, new or updated, with what is needed to judge it.
 type Finding struct {
 	// Key is Type and FirstSeen, stable over updates; unique within a subject.
 	Key string
-	// Status is StatusNew or StatusUpdated.
+	// Status is StatusNew, StatusUpdated or StatusGrown.
 	Status string
 	Type   Kind
 	// Subject is "license:<id>", "ip:<address>" or, through a proxy that nobody named, "ip:proxy <address>"; an IPv6

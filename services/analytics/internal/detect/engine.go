@@ -143,18 +143,17 @@ func (st *step) note(what uint64, window time.Duration) {
 	st.trail.note(st.o, what, window)
 }
 
-// raise tells a finding when there is something to tell; describe fills in the words and is called only then.
+// raise tells a finding when there is something to tell; describe fills in the words, then or when they are asked for.
 func (st *step) raise(score float64, describe func(f *Finding)) {
 	if st.license.IsTest {
 		score = min(score, scoreTest)
 	}
-	status := st.trail.raise(st.at, score)
-	if status == "" {
-		return
+	f, told := st.trail.raise(st.detector, st.at, score, func(f *Finding) {
+		f.Subject, f.LicenseID = "license:"+st.license.ID, st.license.ID
+		f.BaselineDays = int((st.clock - st.first) / microsPerDay)
+		describe(f)
+	})
+	if told {
+		st.found = append(st.found, f)
 	}
-	f := st.trail.finding(st.detector, status)
-	f.Subject, f.LicenseID = "license:"+st.license.ID, st.license.ID
-	f.BaselineDays = int((st.clock - st.first) / microsPerDay)
-	describe(&f)
-	st.found = append(st.found, f)
 }

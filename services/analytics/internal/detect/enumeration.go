@@ -224,6 +224,9 @@ func (e Engine) success(s *AddressState, o *Observation, at int64) bool {
 	return true
 }
 
+// Grown is the open finding if its figures have changed since it was told or taken from here.
+func (s *AddressState) Grown() []Finding { return s.trail.takeGrown(nil) }
+
 // forgive takes the wrong keys that a device tried just before its success at the given time for slips.
 func (s *AddressState) forgive(device uint64, at int64) {
 	s.attempts = slices.DeleteFunc(s.attempts, func(a attempt) bool {
@@ -273,14 +276,14 @@ func (e Engine) judgeEnumeration(s *AddressState, key string, at int64) []Findin
 	case guessed:
 		score = max(score, 0.9)
 	}
-	status := s.trail.raise(at, score)
-	if status == "" {
+	f, told := s.trail.raise(&enumerationDetector, at, score, func(f *Finding) {
+		f.Subject = addressPrefix + key
+		f.BaselineDays = int((s.clock - s.first) / microsPerDay)
+		s.describe(f, n, window, allowed, guessed)
+	})
+	if !told {
 		return nil
 	}
-	f := s.trail.finding(&enumerationDetector, status)
-	f.Subject = addressPrefix + key
-	f.BaselineDays = int((s.clock - s.first) / microsPerDay)
-	s.describe(&f, n, window, allowed, guessed)
 	return []Finding{f}
 }
 

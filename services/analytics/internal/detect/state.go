@@ -30,6 +30,14 @@ func (s *LicenseState) begin() {
 	}
 }
 
+// Grown is the open findings whose figures have changed since they were told or taken from here.
+func (s *LicenseState) Grown() (found []Finding) {
+	for _, m := range s.memories {
+		found = m.evidence().takeGrown(found)
+	}
+	return found
+}
+
 // Stale says whether what a detector remembers was not stored, or by another version of it. Until Adopt it has no
 // memory.
 func (s *LicenseState) Stale() bool { return s.stale != nil }

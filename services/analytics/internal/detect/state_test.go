@@ -86,7 +86,7 @@ func TestFullStateStaysSmall(t *testing.T) {
 	for i, m := range s.memories {
 		fill(m, rng, at)
 		t := m.evidence()
-		*t = trail{at(), at(), at(), at(), 99, nil}
+		*t = trail{FirstSeen: at(), Detected: at(), LastSeen: at(), Emitted: at(), Score: 99}
 		for range maxNotes {
 			t.Notes = append(t.Notes, note{strings.Repeat("x", maxEventID), at(),
 				uint64(len(licenseDetectors[i].words) - 1)})

@@ -42,10 +42,12 @@ func excess(base, observed, allowed float64) float64 {
 
 // trail is the evidence for one kind and, while Detected is set, its open finding.
 type trail struct {
-	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last published of it.
+	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score those of what was last new in it.
 	FirstSeen, Detected, LastSeen, Emitted int64
 	Score                                  int64 // hundredths
 	Notes                                  []note
+	// grown describes the open finding as it has become since it was last told; nil where it has not. It is not stored.
+	grown func() Finding
 }
 
 // Caps of the evidence.
@@ -118,9 +120,33 @@ func (t *trail) note(o *Observation, what uint64, window time.Duration) {
 	t.Notes[i] = n
 }
 
-// raise opens or refreshes the finding and says how to tell it: StatusNew, StatusUpdated, or "" when nothing worth
-// telling changed.
-func (t *trail) raise(at int64, score float64) string {
+// raise opens or refreshes the finding and returns it, described, when there is something to tell; else it keeps how to
+// do that for takeGrown.
+func (t *trail) raise(d *detector, at int64, score float64, describe func(*Finding)) (f Finding, told bool) {
+	status := t.refresh(at, score)
+	tell := func() Finding {
+		f := t.finding(d, status)
+		describe(&f)
+		return f
+	}
+	if t.grown = nil; status == StatusGrown {
+		t.grown = tell
+		return f, false
+	}
+	return tell(), true
+}
+
+// takeGrown returns the open finding if it has grown since it was told or taken last.
+func (t *trail) takeGrown(found []Finding) []Finding {
+	if t.grown != nil {
+		found = append(found, t.grown())
+		t.grown = nil
+	}
+	return found
+}
+
+// refresh opens or refreshes the finding and says how to tell it.
+func (t *trail) refresh(at int64, score float64) string {
 	score = math.Round(min(max(score, 0.05), 0.99) * 100)
 	if t.Detected == 0 {
 		t.Detected, t.LastSeen, t.Emitted, t.Score = at, at, at, int64(score)
@@ -134,7 +160,7 @@ func (t *trail) raise(at int64, score float64) string {
 	moved := math.Abs(score-float64(t.Score)) >= reemitStep*100
 	risen := severityOf(score/100) != severityOf(float64(t.Score)/100) && score > float64(t.Score)
 	if !moved && !risen && t.LastSeen-t.Emitted < micros(reemitAfter) {
-		return ""
+		return StatusGrown
 	}
 	t.Emitted, t.Score = t.LastSeen, int64(score)
 	return StatusUpdated

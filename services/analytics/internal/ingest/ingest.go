@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -74,6 +75,33 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 		return err
 	}
 	return rejected.OrNil()
+}
+
+// grownAtOnce is how many findings are described anew in one transaction.
+const grownAtOnce = 500
+
+// DescribeGrown writes what is known by now of findings that have grown since they were told: without further events
+// nothing else would.
+func (c *Consumer) DescribeGrown(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.memory == nil {
+		return nil
+	}
+	grown := c.memory.states.grown
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(grown)), grownAtOnce) {
+		findings := make([]detect.Finding, len(keys))
+		for i, k := range keys {
+			findings[i] = grown[k]
+		}
+		if _, err := c.store.Record(ctx, findings, c.clock.Now()); err != nil {
+			return fmt.Errorf("describe findings that have grown: %w", err)
+		}
+		for _, k := range keys {
+			delete(grown, k)
+		}
+	}
+	return nil
 }
 
 // inOrder sorts events by time and id, and drops those that are there twice.

@@ -65,10 +65,13 @@ type stateCache struct {
 	bytes   int64
 	changes []change        // oldest first; a state that was written since does not know its own any more
 	now     map[string]bool // subjects whose state is to be written with this batch
+	// grown is the latest of findings whose figures alone have changed since they were told, by subject and key.
+	grown map[string]detect.Finding
 }
 
 func newStateCache(engine detect.Engine, b bounds, log *slog.Logger) *stateCache {
-	return &stateCache{engine: engine, bounds: b, log: log, states: map[string]*state{}, now: map[string]bool{}}
+	return &stateCache{engine: engine, bounds: b, log: log, states: map[string]*state{}, now: map[string]bool{},
+		grown: map[string]detect.Finding{}}
 }
 
 // load makes sure that the subjects' states are there.
@@ -173,6 +176,7 @@ func (c *stateCache) replay(ctx context.Context, store Store, after int64) error
 		for i := range page {
 			c.observe(&page[i].Observation, page[i].License.Detectable(), page[i].Position)
 		}
+		c.grow(events)
 		return nil
 	})
 }
@@ -191,7 +195,27 @@ func (c *stateCache) detect(b *usage.Batch) (found []detect.Finding) {
 		}
 		found = append(found, c.observe(o, l, b.Position)...)
 	}
+	for i := range found {
+		delete(c.grown, found[i].Subject+" "+found[i].Key)
+	}
+	c.grow(b.Events)
 	return found
+}
+
+// grow keeps what the open findings of the events' subjects have become.
+func (c *stateCache) grow(events []usage.Event) {
+	for _, subject := range subjectsOf(events) {
+		for _, f := range c.states[subject].grown() {
+			c.grown[f.Subject+" "+f.Key] = f
+		}
+	}
+}
+
+func (s *state) grown() []detect.Finding {
+	if s.license != nil {
+		return s.license.Grown()
+	}
+	return s.address.Grown()
 }
 
 // observe shows one observation, of the batch that ends at position, to the detectors.

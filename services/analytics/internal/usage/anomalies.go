@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -99,10 +100,23 @@ func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]dete
 		if checked.Events++; checked.Events > maxChecked {
 			return apierr.InvalidField("from", "the span holds more than 200000 events; choose a shorter one")
 		}
-		findings = append(findings, engine.License(state, license, e.Observation)...)
+		for _, f := range append(engine.License(state, license, e.Observation), state.Grown()...) {
+			findings = latest(findings, f)
+		}
 		return nil
 	})
 	return findings, checked, err
+}
+
+// latest adds what is said last of each finding. A finding is as grave as it ever was.
+func latest(findings []detect.Finding, f detect.Finding) []detect.Finding {
+	i := slices.IndexFunc(findings, func(g detect.Finding) bool { return g.Key == f.Key })
+	if i < 0 {
+		return append(findings, f)
+	}
+	f.Status, f.Score = findings[i].Status, max(f.Score, findings[i].Score)
+	findings[i] = f
+	return findings
 }
 
 func within(anomalies []Anomaly, d Detection) []Anomaly {

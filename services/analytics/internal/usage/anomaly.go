@@ -108,6 +108,9 @@ func (l *ledger) enter(f *detect.Finding) {
 		f = l.gathered(f)
 		i = l.continuing(f)
 	}
+	if i < 0 && f.Status == detect.StatusGrown {
+		return // what was known of it is gone
+	}
 	if i < 0 {
 		l.entries = append(l.entries, entry{anomaly: newAnomaly(f), touched: true, created: true})
 		return

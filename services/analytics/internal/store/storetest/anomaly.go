@@ -38,6 +38,9 @@ func episodes(t *testing.T, s *consumer) {
 		}
 		return all
 	}
+	grown := finding(now, 0.5)
+	grown.Status = detect.StatusGrown
+	record(now, 0, grown) // of what is not known any more
 	record(now, 1, finding(now, 0.5))
 	record(now, 0, finding(now, 0.5))
 	record(now.Add(time.Hour), 0, finding(now.Add(time.Hour), 0.7))
