@@ -349,7 +349,8 @@ func TestAnomalyGrows(t *testing.T) {
 		}
 		refusals(k, id, 20, 28)
 		a := k.call("POST", "/licenses/"+id+"/anomalies/detect", "")
-		if got := at(a.body, "anomalies", "0", "observed"); got != "28 devices refused in 7 days" || a.body["new"] != 0.0 {
+		got := at(a.body, "anomalies", "0", "observed")
+		if got != "28 devices refused in 7 days" || a.body["new"] != 0.0 {
 			t.Errorf("looked for again: %s", a.text)
 		}
 		again := k.call("POST", "/licenses/"+id+"/anomalies/detect", "")

@@ -5,19 +5,20 @@
 //
 // # Time and order
 //
-// The clock is event time: the latest At that a state has seen. There is no reorder buffer, and none is needed: an
-// observation that arrives late, be it by two minutes of reordering or by the hours of a broker outage, is counted in
-// the window in which it happened, while rules that read the order of events (who moved between networks, who woke a
-// silent license) skip whatever is older than the clock. So disorder can delay a finding, never invent one, there is
-// nothing to flush, and a restart loses nothing. The caller drops repeated event ids before calling.
+// The clock is event time: the latest At that a state has seen; who calls sees to it that none lies far ahead of now.
+// There is no reorder buffer, and none is needed: an observation that arrives late, be it by two minutes of reordering
+// or by the hours of a broker outage, is counted in the window in which it happened, while rules that read the order of
+// events (who moved between networks, who woke a silent license) skip whatever is older than the clock. So disorder can
+// delay a finding, never invent one, there is nothing to flush, and a restart loses nothing. The caller drops repeated
+// event ids before calling.
 //
 // # Findings
 //
-// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key: with StatusUpdated
-// when its severity rises, its score moves by 0.05, or an hour has passed. In between, the state's Grown says what its
-// figures have become. After 24 h without evidence (CloseAfter)
-// the state forgets it; the engine sends no closing message, because a license that fell silent sends no event that
-// could carry one: anyone who stores findings closes those whose LastSeen is older than CloseAfter.
+// A state holds at most one open finding per kind. Further evidence re-emits it with the same Key and StatusUpdated,
+// when its severity rises, its score moves by 0.05, or an hour has passed; in between, the state's Grown says what its
+// figures have become. After 24 h without evidence (CloseAfter) the state forgets it; the engine sends no closing
+// message, because a license that fell silent sends no event that could carry one: anyone who stores findings closes
+// those whose LastSeen is older than CloseAfter.
 package detect
 
 import "time"

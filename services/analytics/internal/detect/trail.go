@@ -42,11 +42,12 @@ func excess(base, observed, allowed float64) float64 {
 
 // trail is the evidence for one kind and, while Detected is set, its open finding.
 type trail struct {
-	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score those of what was last new in it.
+	// FirstSeen, Detected and LastSeen are those of the open finding; Emitted and Score what was last published of it.
 	FirstSeen, Detected, LastSeen, Emitted int64
 	Score                                  int64 // hundredths
 	Notes                                  []note
-	// grown describes the open finding as it has become since it was last told; nil where it has not. It is not stored.
+	// grown describes the open finding as it has become since it was last told, nil where it has not. It is not
+	// stored.
 	grown func() Finding
 }
 

@@ -288,3 +288,28 @@ func guessing(s *script, start time.Time) []event.Event {
 	}
 	return events
 }
+
+// TestAClockThatIsAhead: an event whose sender's clock is wrong, as that of a host may be for a while, is taken for one
+// of now, and blinds the detectors to nothing.
+func TestAClockThatIsAhead(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		use := func(network int, at time.Time) event.Event {
+			return s.event(eventsv1.TypeLicenseValidated, at, body{"hardware_id": "pc",
+				"ip": fmt.Sprintf("20.%d.7.9", network)})
+		}
+		r.handle(s.created(now.Add(-time.Hour), 1), use(0, now.Add(4*time.Minute)), use(0, now.Add(20*time.Hour)))
+		r.clock.Set(now.Add(10 * time.Minute))
+		for i := range 40 {
+			r.handle(use(i, now.Add(5*time.Minute+time.Duration(i)*time.Second)))
+		}
+		found, err := r.store.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: license, Type: "account_sharing"})
+		if err != nil || len(found) != 1 {
+			t.Errorf("forty networks of one device: %+v, %v", found, err)
+		}
+		l, err := r.store.License(t.Context(), license)
+		if err != nil || !l.LastSeen.Equal(now.Add(5*time.Minute+39*time.Second)) {
+			t.Errorf("last seen %v, %v", l.LastSeen, err)
+		}
+	})
+}

@@ -18,12 +18,19 @@ import (
 // maxAhead is how far ahead of us the clock of a sender may be.
 const maxAhead = 24 * time.Hour
 
+// trustedAhead is how far it may be for the times of its events to be believed. Others happened when they came: the
+// detectors' time is that of events, and would stand still until ours has come so far.
+const trustedAhead = 5 * time.Minute
+
 // read decodes an event of the bus. It refuses what could never be stored.
 func read(e event.Event, now time.Time) (usage.Event, error) {
 	u := usage.Event{Data: withoutSessionData(e.Data)}
 	u.EventID, u.Type, u.At = strings.ToLower(e.ID), e.Type, e.Time.UTC().Truncate(time.Microsecond)
 	if err := checkStorable(e, now); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
+	}
+	if u.At.After(now.Add(trustedAhead)) {
+		u.At = now.UTC().Truncate(time.Microsecond)
 	}
 	if err := decode.Event(&u); err != nil {
 		return u, fmt.Errorf("event %s of type %.64q: %w", e.ID, e.Type, err)
