@@ -131,6 +131,34 @@ func TestLicenseFileRefusals(t *testing.T) {
 	})
 }
 
+// TestFilesAfterAClockThatWasAhead: what a server signs once its clock is right again is accepted, though its keys were
+// made in a time to come.
+func TestFilesAfterAClockThatWasAhead(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		_, key := w.create(1, 0)
+		right := w.clock.Now()
+		for _, ahead := range []time.Duration{time.Hour, 19 * 365 * 12 * time.Hour} {
+			for _, now := range []time.Time{right.Add(ahead), right} {
+				w.clock.Set(now)
+				issued := w.post("license-file", device(key, "pc"))
+				w.want(issued, http.StatusCreated, "")
+				check := file.Check{Root: w.root(), Product: "default", HardwareID: "pc", Now: now}
+				if _, err := file.Verify([]byte(issued.body["license_file"].(string)), check); err != nil {
+					t.Errorf("a file at %s: %v", now, err)
+				}
+				w.revocations(0)
+				said := w.post("validate", `{"license_key":"`+key+`","hardware_id":"pc","nonce":"n"}`)
+				text, _ := said.body["signed_statement"].(string)
+				q := file.Question{Nonce: "n", HardwareID: "pc", Now: now}
+				if _, err := file.OpenStatement(w.root(), []byte(text), q); err != nil {
+					t.Errorf("a statement at %s: %v", now, err)
+				}
+			}
+		}
+	})
+}
+
 // TestARefusedFileMakesNoKey: the first file of a product that is refused leaves nothing behind.
 func TestARefusedFileMakesNoKey(t *testing.T) {
 	eachWorld(t, func(w *world) {

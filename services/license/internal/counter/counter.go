@@ -69,10 +69,11 @@ type State struct {
 }
 
 // at is the counter at a time: when its period has ended, it has started again, and ended tells so. A clock that is
-// behind another's ends no period again, because only ResetsAt counts.
+// behind another's ends no period again, because only ResetsAt counts. A period that a clock far ahead has begun becomes
+// that of now, and gives nothing back.
 func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 	ended = !c.ResetsAt.IsZero() && !now.Before(c.ResetsAt)
-	if key := s.String(); ended || c.Schedule != key {
+	if key := s.String(); ended || c.Schedule != key || c.ahead(now, s) {
 		c.Schedule = key
 		c.PeriodStart, c.ResetsAt = s.period(now)
 	}
@@ -81,6 +82,16 @@ func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 		c.Period++
 	}
 	return c, ended
+}
+
+// ahead tells of a period that ends after the next one.
+func (c *Counter) ahead(now time.Time, s schedule) bool {
+	if c.ResetsAt.IsZero() || !c.PeriodStart.After(now) {
+		return false
+	}
+	_, next := s.period(now)
+	_, last := s.period(next)
+	return c.ResetsAt.After(last)
 }
 
 // restart makes the counter start again within its period.

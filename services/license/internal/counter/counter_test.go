@@ -134,6 +134,11 @@ func TestReset(t *testing.T) {
 		{midnight.Add(time.Hour), 1, "4 used, 1 left, 0 over"},
 		{midnight.AddDate(0, 0, 14), 1, "1 used, 4 left, 0 over"},
 		{midnight.AddDate(0, 0, 1), 1, "2 used, 3 left, 0 over"}, // the jump of a clock that was put right
+		{midnight.AddDate(0, 0, 2).Add(-1), 4, "refused"},
+		{midnight.AddDate(0, 0, 2), 4, "4 used, 1 left, 0 over"},
+		{midnight.AddDate(0, 0, 3), 1, "1 used, 4 left, 0 over"},
+		{midnight.AddDate(0, 0, 2), 1, "2 used, 3 left, 0 over"}, // by less than a period: nothing comes back twice
+		{midnight.AddDate(0, 0, 3), 1, "3 used, 2 left, 0 over"},
 	} {
 		got := "refused"
 		if state, err := l.take("c", step.amount, step.now); err == nil {
@@ -147,7 +152,7 @@ func TestReset(t *testing.T) {
 	for _, e := range l.Entries {
 		ended = append(ended, e.UsedBefore)
 	}
-	if fmt.Sprint(ended) != "[5 4]" {
+	if fmt.Sprint(ended) != "[5 4 2 4]" {
 		t.Errorf("periods ended with %v", ended)
 	}
 }

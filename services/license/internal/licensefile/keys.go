@@ -95,15 +95,17 @@ func (s *Keys) Rotate(ctx context.Context, by *licensing.Actor, product string, 
 // IsRoot tells the root from the keys that it certified.
 func (k *Key) IsRoot() bool { return k.Use == useRoot }
 
-// signer is the current key of a use and product.
+// signer is the current key of a use and product. Another takes the place of one that is near its end, and of one whose
+// time has not begun, because it was made while the clock was ahead: what it signs now nobody would accept.
 func (s *Keys) signer(ctx context.Context, use, product string) (*Key, error) {
 	k, err := s.current(ctx, use, product, func(now time.Time) (Key, error) {
 		return s.certified(ctx, use, product, now)
 	})
-	if err != nil || s.now().Before(k.NotAfter.Add(-renewKeys)) {
+	now := s.now()
+	if err != nil || !now.Before(k.NotBefore) && now.Before(k.NotAfter.Add(-renewKeys)) {
 		return k, err
 	}
-	next, err := s.certified(ctx, use, product, s.now())
+	next, err := s.certified(ctx, use, product, now)
 	if err != nil {
 		return nil, err
 	}
