@@ -3,6 +3,7 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -79,5 +80,42 @@ func TestLicenseSpringCustomerUsers(t *testing.T) {
 			"missing_parameters")
 		server.refused(server.ask(http.MethodGet, "customer_license_users?product=studio&customer=nobody", ""), 400,
 			"customer_not_found")
+	})
+}
+
+// TestLicenseSpringForeignCustomers: an integration for some products is told of no customer of others, not even that
+// there is one.
+func TestLicenseSpringForeignCustomers(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		w.want(w.products(http.MethodPost, "", `{"code":"editor","authorization_method":"user"}`),
+			http.StatusCreated, "")
+		all := w.licenseSpring(`,"server_side":true`)
+		bound := w.licenseSpring(`,"server_side":true,"products":["editor","default"]`)
+		w.with(`"customer_id":"licensed","product":"studio"`)
+		w.with(`"customer_id":"both","product":"studio"`)
+		w.with(`"customer_id":"both"`)
+		w.ada("")
+		for id, email := range map[string]string{
+			"acme": "boss@example.com", "licensed": "licensed@example.com", "both": "both@example.com",
+		} {
+			w.want(w.customers(http.MethodPatch, "/"+id, fmt.Sprintf(`{"email":%q}`, email)), http.StatusOK, "")
+		}
+		ask := func(s *springs, product, email string) *httptest.ResponseRecorder {
+			return s.ask(http.MethodGet, "customer_license_users?"+
+				url.Values{"product": {product}, "customer": {email}}.Encode(), "")
+		}
+		for _, email := range []string{"boss@example.com", "licensed@example.com"} {
+			all.object(ask(all, "editor", email))
+			bound.refused(ask(bound, "editor", email), 400, "customer_not_found")
+		}
+		bound.object(ask(bound, "editor", "both@example.com"))
+		for _, id := range []string{"licensed", "acme"} {
+			w.want(w.users(http.MethodPost, "", fmt.Sprintf(
+				`{"product":"editor","customer_id":%q,"email":"ed@example.com"}`, id)), http.StatusCreated, "")
+		}
+		for _, email := range []string{"boss@example.com", "licensed@example.com"} {
+			bound.object(ask(bound, "editor", email))
+		}
 	})
 }

@@ -38,4 +38,6 @@ type Filter struct {
 	Email string
 	// Search is how the customer_id, the e-mail address or the company begins; the latter two whatever their case.
 	Search string
+	// Products are codes of products, of one of which the customer has a license or a user.
+	Products []string
 }

@@ -181,6 +181,15 @@ func (s *Store) AddMissingCustomers(ctx context.Context) (total int, err error) 
 	}
 }
 
+// ofProducts selects the customers who have a license or a user of some products.
+const ofProducts = `(EXISTS (
+		SELECT 1 FROM licenses JOIN products ON products.id = licenses.product_id
+		WHERE licenses.customer_id = customers.customer_id AND products.code IN @products
+	) OR EXISTS (
+		SELECT 1 FROM users JOIN products ON products.id = users.product_id
+		WHERE users.customer_id = customers.customer_id AND products.code IN @products
+	))`
+
 // Customers implements customer.Store.
 func (s *Store) Customers(
 	ctx context.Context, f customer.Filter, span licensing.Span,
@@ -193,6 +202,12 @@ func (s *Store) Customers(
 	if f.Email != "" {
 		all := q
 		q = func() *gorm.DB { return all().Where("email_key = ?", strings.ToLower(f.Email)) }
+	}
+	if len(f.Products) > 0 {
+		all := q
+		q = func() *gorm.DB {
+			return all().Where(ofProducts, sql.Named("products", f.Products))
+		}
 	}
 	if f.Search != "" {
 		condition, err := s.customersLike(ctx, f.Search)

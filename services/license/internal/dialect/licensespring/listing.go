@@ -174,7 +174,8 @@ func (d *Dialect) customerLicenseUsers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := d.customerOf(ctx, page.Items, r.Customer)
+	found, err := d.customerOf(ctx, page.Items,
+		customer.Filter{Email: r.Customer, Products: signerOf(c).Integration.Products})
 	if err != nil {
 		return err
 	}
@@ -229,15 +230,16 @@ func newCustomerUser(u *user.User, licenseID int64) customerUser {
 	return shown
 }
 
-// customerOf is the customer whose users these are. Several customers may have the e-mail address, because anyone who
-// asks for a trial names one: those of trials come last.
-func (d *Dialect) customerOf(ctx context.Context, users []user.User, email string) (customer.Customer, error) {
+// customerOf is the customer whose users these are; without users, one that others selects. Several customers may have
+// the e-mail address, because anyone who asks for a trial names one: those of trials come last.
+func (d *Dialect) customerOf(
+	ctx context.Context, users []user.User, others customer.Filter,
+) (customer.Customer, error) {
 	if len(users) > 0 {
 		i := max(0, slices.IndexFunc(users, func(u user.User) bool { return !ofTrial(u.CustomerID) }))
 		return d.Customers.Customer(ctx, users[i].CustomerID)
 	}
-	page, err := d.Customers.Customers(ctx, customer.Filter{Email: email},
-		licensing.Span{Page: 1, PerPage: maxListed})
+	page, err := d.Customers.Customers(ctx, others, licensing.Span{Page: 1, PerPage: maxListed})
 	if err == nil && len(page.Items) == 0 {
 		err = errNoCustomer
 	}
