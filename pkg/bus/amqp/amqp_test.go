@@ -221,6 +221,9 @@ func TestAReturnIsAnErrorOnlyForKnownQueues(t *testing.T) {
 	if err := b.Publish(t.Context(), events); err == nil {
 		t.Fatal("the queue has gone and its events were confirmed")
 	}
+	if got := b.State().Refused; !strings.HasPrefix(got, "no queue is bound for license.") {
+		t.Errorf("the state shows %q", got)
+	}
 	sink := &bustest.Sink{}
 	if err := b.Publish(t.Context(), events); err != nil {
 		t.Fatalf("the queue was not declared again: %v", err)

@@ -131,7 +131,9 @@ func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 			p.bus.log.Debug("no queue wanted an event", "type", r.RoutingKey, "event_id", r.MessageId)
 			continue
 		}
-		p.bus.log.Error("an event came back because a queue has gone; declaring the queues again", "type", r.RoutingKey)
+		p.bus.log.Error("an event came back because a queue or its binding has gone; declaring the queues again",
+			"type", r.RoutingKey, "remedy", "if this goes on, import RabbitMQ's definitions again")
+		p.refusals.note(&amqp091.Error{Code: amqp091.NoRoute, Reason: "no queue is bound for " + r.RoutingKey})
 		return errors.Join(fmt.Errorf("%s came back: %s", r.RoutingKey, r.ReplyText), p.redeclare(ctx, c.conn))
 	}
 	return nil
