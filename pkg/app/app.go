@@ -37,6 +37,8 @@ type Service struct {
 	MasterKeys func(deps Deps) (*masterkey.Register, error)
 	// Peers are the services that this one asks with the settings of Config; nil for none.
 	Peers func() []string
+	// DiagnoseData looks at what the service keeps, for doctor; nil where there is nothing to tell.
+	DiagnoseData func(ctx context.Context, d *Diagnosis, data *db.DB)
 	// Commands stand beside serve, migrate and the others; they reach the database and the bus through WithDeps, or
 	// WithDatabase.
 	Commands []*cobra.Command

@@ -63,6 +63,9 @@ func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxCon
 		s.diagnoseChanges(ctx, d, data)
 		s.diagnoseKeys(ctx, d, data)
 		s.diagnoseOutbox(ctx, d, data)
+		if s.DiagnoseData != nil {
+			s.DiagnoseData(ctx, d, data)
+		}
 	}
 }
 

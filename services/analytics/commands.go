@@ -17,13 +17,14 @@ var Migrations = []db.Migrations{store.Migrations, outbox.Migrations, ratelimit.
 // Program is the service as a program. cfg is filled when a command runs.
 func Program(cfg *Config) app.Service {
 	return app.Service{
-		Name:       Name,
-		Short:      "Turns events into usage figures, anomalies and risk scores",
-		Config:     cfg,
-		Migrations: Migrations,
-		Queues:     bus.AllQueues(),
-		Peers:      func() []string { return []string{"auth"} },
-		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
-		Commands:   []*cobra.Command{app.DeadLetters(queue().Name)},
+		Name:         Name,
+		Short:        "Turns events into usage figures, anomalies and risk scores",
+		Config:       cfg,
+		Migrations:   Migrations,
+		Queues:       bus.AllQueues(),
+		Peers:        func() []string { return []string{"auth"} },
+		New:          func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
+		DiagnoseData: diagnoseAddresses,
+		Commands:     []*cobra.Command{app.DeadLetters(queue().Name)},
 	}
 }

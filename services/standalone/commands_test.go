@@ -181,7 +181,8 @@ func TestDoctor(t *testing.T) {
 	if code != 0 || strings.Contains(out, "FAIL") || strings.Contains(out, "WARN") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
-	for _, what := range []string{"disk", "auth database", "license schema", "admin master key", "analytics outbox"} {
+	for _, what := range []string{"disk", "auth database", "license schema", "admin master key", "analytics outbox",
+		"analytics client addresses"} {
 		if !strings.Contains(out, "ok    "+what+" ") {
 			t.Errorf("nothing is said of %s:\n%s", what, out)
 		}

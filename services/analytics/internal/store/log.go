@@ -55,6 +55,26 @@ func (s *Store) SnapshotBefore(ctx context.Context, licenseID string, before tim
 	return rows[0].event()
 }
 
+// LatestUses are the last events, at most so many, that show a device at work.
+func (s *Store) LatestUses(ctx context.Context, limit int) ([]usage.Event, error) {
+	var rows []eventRow
+	err := s.db.Read(ctx).Table("events").Where("type IN ?", []string{eventsv1.TypeLicenseValidated,
+		eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseActivated}).
+		Order("position DESC").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, db.Error(err)
+	}
+	events := make([]usage.Event, len(rows))
+	for i := range rows {
+		e, err := rows[i].event()
+		if err != nil {
+			return nil, err
+		}
+		events[i] = *e
+	}
+	return events, nil
+}
+
 func (r *eventRow) event() (*usage.Event, error) {
 	e := &usage.Event{
 		Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()},

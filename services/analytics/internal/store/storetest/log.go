@@ -77,6 +77,19 @@ func snapshots(t *testing.T, s *consumer) {
 	}
 }
 
+func latestUses(t *testing.T, s *consumer) {
+	other := use(2, now, detect.Observation{})
+	other.Type = eventsv1.TypeLicenseUpdated
+	early, late := use(1, now, detect.Observation{}), use(3, now.Add(-time.Hour), detect.Observation{})
+	for _, e := range []usage.Event{use(4, now, detect.Observation{}), early, other, late} {
+		s.commit(e)
+	}
+	latest, err := s.LatestUses(t.Context(), 2)
+	if err != nil || len(latest) != 2 || latest[0].EventID != late.EventID || latest[1].EventID != early.EventID {
+		t.Errorf("%+v, %v", latest, err)
+	}
+}
+
 // rollback demands that a batch which cannot be written leaves nothing, and can come again.
 func rollback(t *testing.T, s *consumer) {
 	b := s.batch(use(1, now, detect.Observation{}))
