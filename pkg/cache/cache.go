@@ -52,7 +52,7 @@ type Options struct {
 	Link Link
 }
 
-// Link is the way that invalidations take.
+// Link is the way that invalidations take. bus.Link, which notices a silence after bus.Silence, is one.
 type Link interface {
 	// Alive tells whether those that the bus has taken arrive.
 	Alive() bool

@@ -1,6 +1,7 @@
 // Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the
 // change that it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent
-// rows stay as the service's event log until they are pruned.
+// rows stay as the service's event log until they are pruned. While the bus takes nothing, events wait in the database
+// and Relay goes on trying. Telemetry, of which a change depends on none, goes by package telemetry.
 package outbox
 
 import (

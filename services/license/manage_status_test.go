@@ -109,7 +109,8 @@ func TestRenewAndConvert(t *testing.T) {
 	})
 }
 
-// TestATrialIsConvertedByAPolicy begins the time of the policy that was bought. No policy makes a trial of what was sold.
+// TestATrialIsConvertedByAPolicy begins the time of the policy that was bought. No policy makes a trial of what was
+// sold.
 func TestATrialIsConvertedByAPolicy(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for _, policy := range []string{

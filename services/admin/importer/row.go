@@ -22,8 +22,8 @@ type row struct {
 	known map[string]bool
 	// size counts the license with its devices and users.
 	size int
-	// wrong is why lines are refused, others lines that have no fault of their own. Nothing is made of a license of which
-	// a line is refused: the terms may stand in it.
+	// wrong is why lines are refused, others lines that have no fault of their own. Nothing is made of a license of
+	// which a line is refused: the terms may stand in it.
 	wrong  []problem
 	others []int
 }

@@ -1,5 +1,7 @@
 // Package delivery delivers events to a handler with the patience that package bus promises. Both implementations use
-// it, so that failures are treated the same way on RabbitMQ of every version and in process.
+// it, so that failures are treated the same way on RabbitMQ of every version and in process: an event becomes a dead
+// letter after bus.Queue.MaxAttempts tries, which the process of the consumer counts. What kills that process, the
+// broker counts (deathLimit in package amqp).
 package delivery
 
 import (

@@ -3,9 +3,10 @@ package detect
 import "fmt"
 
 const (
-	// networksPerDay (s) is how many networks a device must be used on in a day, on spreadDays days of 7, to be more than
-	// one computer, whatever sessions it has; spreadBurst times as many are told at once. A laptop has home, office, a
-	// phone, a VPN, all of them in two families; of a carrier, which gives each call another address, ranges count.
+	// networksPerDay (s) is how many networks a device must be used on in a day, on spreadDays days of 7, to be more
+	// than one computer, whatever sessions it has; spreadBurst times as many are told at once. A laptop has home,
+	// office, a phone, a VPN, all of them in two families; of a carrier, which gives each call another address, ranges
+	// count.
 	networksPerDay = 10
 	spreadDays     = 2
 	spreadBurst    = 2

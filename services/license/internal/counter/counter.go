@@ -69,8 +69,8 @@ type State struct {
 }
 
 // at is the counter at a time: when its period has ended, it has started again, and ended tells so. A clock that is
-// behind another's ends no period again, because only ResetsAt counts. A period that a clock far ahead has begun becomes
-// that of now, and gives nothing back.
+// behind another's ends no period again, because only ResetsAt counts. A period that a clock far ahead has begun
+// becomes that of now, and gives nothing back.
 func (c Counter) at(now time.Time, s schedule) (at Counter, ended bool) {
 	ended = !c.ResetsAt.IsZero() && !now.Before(c.ResetsAt)
 	if key := s.String(); ended || c.Schedule != key || c.ahead(now, s) {

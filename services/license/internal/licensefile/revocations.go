@@ -39,8 +39,13 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 		since = 0 // it may be of a time that a restored database does not know: nobody can say what changed since
 	}
 	list = &file.Revocations{
-		Format: file.RevocationsFormat, Number: int64(number), Since: int64(since), IssuedAt: now, NextUpdate: now.Add(nextUpdate),
-		Revoked: []file.Revocation{}, Reinstated: []file.Revocation{},
+		Format:     file.RevocationsFormat,
+		Number:     int64(number),
+		Since:      int64(since),
+		IssuedAt:   now,
+		NextUpdate: now.Add(nextUpdate),
+		Revoked:    []file.Revocation{},
+		Reinstated: []file.Revocation{},
 	}
 	for _, e := range entries {
 		shown := file.Revocation{LicenseID: e.LicenseID, HardwareID: e.HardwareID, Reason: e.Reason, Since: e.ChangedAt}

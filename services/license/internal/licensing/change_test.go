@@ -260,7 +260,8 @@ func TestPatch(t *testing.T) {
 		"reason too long": {patch: Patch{IsActive: &yes, DeactivationReason: &long},
 			want: apierr.InvalidField("", "")},
 		"no customer":   {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
-		"another limit": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(9)}}, event: &eventsv1.LicenseUpdated{}},
+		"another limit": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(9)}},
+			event: &eventsv1.LicenseUpdated{}},
 		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
 			event: &eventsv1.LicenseDeactivated{}, check: func(l License) bool {
 				return l.Deactivation.At.Equal(noon) && l.Deactivation.Reason == reason

@@ -11,7 +11,8 @@ import (
 // maxCulled is from how many licenses one call of Cull frees seats.
 const maxCulled = 500
 
-// Cull frees the seats on which nobody was seen for as long as their licenses allow, and returns how many those were.
+// Cull frees the seats on which nobody was seen for as long as their licenses allow, and returns how many those were. A
+// job of the service calls it every minute.
 func (s *Seats) Cull(ctx context.Context) (total int, err error) {
 	now := s.Clock.Now()
 	ids, err := s.Store.Idle(ctx, now, maxCulled)

@@ -7,7 +7,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
+// PutEntitlement makes an entitlement of a license, or puts it in place of the one with its code. Errors:
+// VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
 func (s *Licenses) PutEntitlement(ctx context.Context, by *Actor, licenseID string, e Entitlement) (License, error) {
 	if err := problemsOf(e.problems); err != nil {
 		return License{}, err

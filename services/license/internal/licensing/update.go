@@ -65,8 +65,8 @@ func CheckVersion(wanted *int, version int) error {
 
 type expectedVersion struct{}
 
-// Expecting returns a context in which a license is locked, to be changed or for what belongs to it, only while it has a
-// version. Nil stands for any.
+// Expecting returns a context in which a license is locked, to be changed or for what belongs to it, only while it has
+// a version. Nil stands for any.
 func Expecting(ctx context.Context, version *int) context.Context {
 	return context.WithValue(ctx, expectedVersion{}, version)
 }
