@@ -2,6 +2,8 @@ package counter
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -33,6 +35,40 @@ func (s *Counters) Correct(
 		return err
 	})
 	return done, err
+}
+
+// Raise sets those counters of a license to numbers that show less, all at once, and tells whether there were any. name
+// is the counter that an error is about. Errors: those of Correct.
+func (s *Counters) Raise(
+	ctx context.Context, by *licensing.Actor, licenseID string, numbers map[string]int64, reason string,
+) (changed bool, name string, err error) {
+	l, stored, err := s.Store.Read(ctx, licenseID)
+	if err != nil {
+		return false, "", err
+	}
+	var lower []string
+	for _, name := range slices.Sorted(maps.Keys(numbers)) {
+		t := l.Counter(name)
+		if t == nil {
+			return false, name, licensing.ErrCounterNotFound
+		}
+		if c, _ := stored[name].at(s.Clock.Now(), newSchedule(&l, t)); c.Used < numbers[name] {
+			lower = append(lower, name)
+		}
+	}
+	if len(lower) == 0 {
+		return false, "", nil
+	}
+	err = s.change(ctx, Selection{LicenseID: licenseID}, func(l *Ledger) (err error) {
+		for _, name = range lower {
+			wanted := Correction{Counter: name, Action: EntrySet, Number: numbers[name], Reason: reason}
+			if _, err := l.correct(by, wanted, s.Clock.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err == nil, name, err
 }
 
 // correct is the rule of Correct, under the lock of the license.

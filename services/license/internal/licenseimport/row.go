@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
-	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
 	"github.com/latchkey-dev/latchkey/services/license/internal/customer"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 	"github.com/latchkey-dev/latchkey/services/license/internal/user"
@@ -229,30 +228,18 @@ func (s *Imports) count(
 	ctx context.Context, by *licensing.Actor, l *licensing.License, r *Row,
 ) (changed bool, err error) {
 	for _, name := range slices.Sorted(maps.Keys(r.Used)) {
-		number := r.Used[name]
-		if number < 0 || number > licensing.MaxCount {
+		if n := r.Used[name]; n < 0 || n > licensing.MaxCount {
 			return false, apierr.InvalidField("used."+name, fmt.Sprintf("must be from 0 to %d", licensing.MaxCount))
 		}
-		_, now, err := s.Counters.Find(ctx, l.ID, name)
-		if errors.Is(err, licensing.ErrCounterNotFound) {
-			return false, apierr.InvalidField("used."+name,
-				"the license has no counter of this name; name it in counters")
-		}
-		if err != nil {
-			return false, err
-		}
-		if number <= now.State.Used {
-			continue
-		}
-		_, err = s.Counters.Correct(ctx, by, l.ID, counter.Correction{
-			Counter: name, Action: counter.EntrySet, Number: number, Reason: "import",
-		})
-		if err != nil {
-			return false, err
-		}
-		changed = true
 	}
-	return changed, nil
+	if len(r.Used) == 0 {
+		return false, nil
+	}
+	changed, name, err := s.Counters.Raise(ctx, by, l.ID, r.Used, "import")
+	if errors.Is(err, licensing.ErrCounterNotFound) {
+		err = apierr.InvalidField("used."+name, "the license has no counter of this name; name it in counters")
+	}
+	return changed, err
 }
 
 // within is err where it concerns a part of a row: the members that it names are those of the part.

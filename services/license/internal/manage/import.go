@@ -21,8 +21,11 @@ import (
 const (
 	// maxImported is how many licenses, users and devices together one import may have.
 	maxImported = 1000
-	// importChunk is how many of them are one transaction: on SQLite, activations wait for it.
+	// importChunk is how many of them, and of counters that have counted, are one transaction: on SQLite, activations
+	// wait for it.
 	importChunk = 20
+	// userSize is how many licenses a user weighs as much as.
+	userSize = 3
 )
 
 // importRequest is the body of an import.
@@ -220,7 +223,11 @@ type importRow struct {
 	refusal error
 }
 
-func (r *importRow) size() int { return 1 + len(r.license.Users) + len(r.license.Devices) }
+// size is what a row adds to a transaction, in licenses: a user takes several statements, and so does what a counter has
+// counted, while devices are written together.
+func (r *importRow) size() int {
+	return 1 + userSize*len(r.license.Users) + len(r.license.Devices) + len(r.license.Used)
+}
 
 // importRows hands the rows of the right shape to the rules and answers all of them, in their order.
 func (m *Manage) importRows(
