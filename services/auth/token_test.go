@@ -109,7 +109,7 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 	w := onSQLite(t)
 	var p pair
 	w.call("POST", "/api/v1/auth/token", w.client(),
-		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":"1.4","is_vm":true}`, licenseID, device)).
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":"1.4","is_vm":true,"user_token":"usr_a"}`, licenseID, device)).
 		is(200, "").into(&p)
 	told := func(want *licensev1.CheckDeviceRequest) {
 		t.Helper()
@@ -119,7 +119,7 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 		}
 	}
 	const address = "192.0.2.1" // of requests that httptest makes
-	told(&licensev1.CheckDeviceRequest{Address: address, AppVersion: "1.4", IsVm: true})
+	told(&licensev1.CheckDeviceRequest{Address: address, AppVersion: "1.4", IsVm: true, UserToken: "usr_a"})
 	version := proto.Int32(w.license.version)
 	w.refresh(p.Refresh).is(200, "").into(&p)
 	told(&licensev1.CheckDeviceRequest{Address: address, LicenseVersion: version})

@@ -471,13 +471,18 @@ func device(key, hardwareID string) string {
 	return string(b)
 }
 
-// bearer is an access token of a device. One without a seat gets a token all the same, from before it had one.
+// bearer is an access token of a device. One without a seat gets a token all the same, from before it had one; for a
+// license of users, it is one of a user who has signed in.
 func (w *world) bearer(licenseID, hardwareID string) []string {
 	w.t.Helper()
 	now, version := w.clock.Now(), 0
-	if seat, err := w.asAuth.CheckDevice(w.t.Context(),
-		connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID})); err == nil {
+	seat, err := w.asAuth.CheckDevice(w.t.Context(),
+		connect.NewRequest(&licensev1.CheckDeviceRequest{LicenseId: licenseID, HardwareId: hardwareID}))
+	switch {
+	case err == nil:
 		version = int(seat.Msg.GetLicenseVersion())
+	case apierr.From(err).Code == errcode.InvalidCredentials:
+		version = int(w.get(licenseID)["version"].(float64))
 	}
 	access := registered(claims.AudienceAccess, licenseID, now, now.Add(time.Hour))
 	access.ID = w.auth.tokenID

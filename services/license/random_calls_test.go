@@ -117,9 +117,15 @@ var randomCalls = []func(s *subject, c *randomCall) (question map[string]any, as
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
 		question := s.byDevice(c, "token")
+		if s.email != "" && !s.oneIn(5) {
+			question["user_token"] = s.token
+		}
 		return question, func() answer { return s.checkDevice(question) }
 	},
 	func(s *subject, c *randomCall) (map[string]any, func() answer) {
+		if s.email != "" {
+			return nil, nil // whose user is that of the seat, whoever has signed in
+		}
 		question := s.byDevice(c, "token")
 		beat := map[string]any{"app_version": c.appVersion, "is_vm": c.isVM}
 		return question, s.posts(c, "heartbeat", beat, s.bearer(s.id, c.hardwareID)...)

@@ -42,7 +42,7 @@ func (s *Service) routes(cfg Config) {
 		d.routes(s.whileLicensed(public))
 	}
 	manage.New(s.manageDeps(files, signIns)).Routes(s.InternalEngine())
-	s.Mount(rpc.NewHandler(s.rpcDeps(), s.ForPeers(rpc.Callers)...))
+	s.Mount(rpc.NewHandler(s.rpcDeps(signIns.Tokens), s.ForPeers(rpc.Callers)...))
 }
 
 func (s *Service) apiDeps(cfg Config, files *licensefile.Files, signIns *user.SignIns) api.Deps {
@@ -117,6 +117,6 @@ func (s *Service) signIns(passwords *user.Passwords) *user.SignIns {
 	}
 }
 
-func (s *Service) rpcDeps() rpc.Deps {
-	return rpc.Deps{Seats: s.seats, Reads: s.store, Clock: s.Clock, Admit: s.admit()}
+func (s *Service) rpcDeps(tokens *user.Tokens) rpc.Deps {
+	return rpc.Deps{Seats: s.seats, Reads: s.store, UserTokens: tokens, Clock: s.Clock, Admit: s.admit()}
 }

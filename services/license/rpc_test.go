@@ -132,7 +132,7 @@ func (w *world) checkDevice(members map[string]any) answer {
 	asked := licensev1.CheckDeviceRequest{IsVm: members["is_vm"] == true}
 	for member, into := range map[string]*string{
 		"license_id": &asked.LicenseId, "hardware_id": &asked.HardwareId, "app_version": &asked.AppVersion,
-		"address": &asked.Address,
+		"address": &asked.Address, "user_token": &asked.UserToken,
 	} {
 		*into, _ = members[member].(string)
 	}

@@ -40,12 +40,17 @@ func TestALockedUserGetsNothingNew(t *testing.T) {
 		renewal := `{"license_id":"` + id + `","hardware_id":"pc","operation":"lease","lease_id":"` +
 			lease.body["lease_id"].(string) + `"}`
 		newToken := map[string]any{"license_id": id, "hardware_id": "pc"}
+		signedIn := w.token()
 		for _, locked := range []string{"true", "false", "true"} {
 			status, made, code := http.StatusOK, http.StatusCreated, ""
 			if locked == "true" {
 				status, made, code = http.StatusForbidden, http.StatusForbidden, errcode.UserLocked
 			}
 			w.want(w.users(http.MethodPatch, "/"+user, `{"is_locked":`+locked+`}`), http.StatusOK, "")
+			if locked == "false" {
+				signedIn = w.token() // the lock has ended the other
+			}
+			newToken["user_token"] = signedIn
 			w.want(w.beat(access), status, code)
 			w.want(w.post("offline-token", "", access...), made, code)
 			w.want(w.renew(lease), status, code)
@@ -56,6 +61,51 @@ func TestALockedUserGetsNothingNew(t *testing.T) {
 			}
 		}
 		w.want(w.manage(http.MethodPost, "/"+id+"/license-file", `{"hardware_ids":["pc"]}`), http.StatusCreated, "")
+	})
+}
+
+// TestTokensNeedASignIn: the license_id and the hardware_id of a device get it no token by themselves, nor does a
+// sign-in that is void, or that of somebody else.
+func TestTokensNeedASignIn(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		w.studio()
+		user := w.ada("")
+		id, key := w.assigned(user)
+		other, _ := w.assigned(user)
+		signedIn := w.token()
+		w.want(w.post("activate", byUser(signedIn, "pc", map[string]any{"license_id": id})), http.StatusCreated, "")
+		asks := func(userToken string, want any) {
+			t.Helper()
+			of := map[string]any{"license_id": id, "hardware_id": "pc", "user_token": userToken}
+			if got := w.tokenAgrees(id, of); got != want {
+				t.Errorf("a token by %q: %v, want %v", userToken, got, want)
+			}
+			validated := w.post("validate", byUser(userToken, "pc", map[string]any{"license_id": id}))
+			if got := validated.body["error_code"]; userToken != "" && got != want {
+				t.Errorf("a validation by %q: %v, want %v", userToken, got, want)
+			}
+		}
+		asks("", errcode.InvalidCredentials)
+		asks("usr_none", errcode.InvalidCredentials)
+		asks(signedIn, nil)
+		if explained := w.explain(`{"license_id":"` + id + `","hardware_id":"pc","operation":"token",` +
+			`"user":"ada@example.com"}`); explained.body["verdict"] != "allowed" {
+			t.Errorf("explained by the e-mail: %s", explained.raw)
+		}
+		w.want(w.users(http.MethodPost, "/"+user+"/reset-password", `{"initial_password":"`+thePassword+`"}`),
+			http.StatusOK, "")
+		asks(signedIn, errcode.InvalidCredentials)
+		asks("", errcode.InvalidCredentials)
+		signedIn = w.token()
+		asks(signedIn, nil)
+		w.want(w.manage(http.MethodDelete, "/"+id+"/users/"+user, ""), http.StatusOK, "")
+		asks(signedIn, errcode.UserNotAssigned)
+		w.want(w.checkDevice(map[string]any{"license_id": other, "hardware_id": "pc", "user_token": signedIn}),
+			http.StatusForbidden, errcode.DeviceNotActivated)
+		w.want(w.users(http.MethodDelete, "/"+user, ""), http.StatusOK, "")
+		asks(signedIn, errcode.InvalidCredentials)
+		w.want(w.post("validate", device(key, "pc")), http.StatusUnauthorized, errcode.InvalidCredentials)
 	})
 }
 

@@ -258,7 +258,7 @@ func (w *world) explained(refused refusedCall) (token any) {
 func (w *world) tokenAgrees(id string, of map[string]any) (code any) {
 	w.t.Helper()
 	question := map[string]any{"license_id": id, "operation": "token"}
-	for _, member := range []string{"hardware_id", "app_version", "is_vm", "address"} {
+	for _, member := range []string{"hardware_id", "app_version", "is_vm", "address", "user_token"} {
 		if value, given := of[member]; given {
 			question[member] = value
 		}

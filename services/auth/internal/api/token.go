@@ -21,6 +21,7 @@ type tokenRequest struct {
 	HardwareID string `json:"hardware_id" text:"identifier"`
 	AppVersion string `json:"app_version" text:"identifier"`
 	IsVM       bool   `json:"is_vm"`
+	UserToken  string `json:"user_token" text:"identifier"`
 }
 
 type refreshRequest struct {

@@ -86,6 +86,8 @@ type Device struct {
 	// AppVersion and IsVM are what the application says of itself and of its computer.
 	AppVersion string
 	IsVM       bool
+	// UserToken proves the user who has signed in, empty for nobody.
+	UserToken string
 }
 
 // Caller is where a request comes from.

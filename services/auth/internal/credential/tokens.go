@@ -147,6 +147,7 @@ func (d *Device) validate() error {
 		wrong.MaxLen(name, value, maxName)
 	}
 	wrong.MaxLen("app_version", d.AppVersion, maxName)
+	wrong.MaxLen("user_token", d.UserToken, maxName)
 	return wrong.Err()
 }
 

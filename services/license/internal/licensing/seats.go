@@ -68,11 +68,16 @@ type Holder struct {
 	LicenseVersion        int
 }
 
-// CheckDevice tells whether a device may act on a license now, and so may have tokens. It asks the database: a token of
-// a version that is no longer so would be void from the start. Errors: ErrNotFound, and the verdicts on its use.
+// CheckDevice tells whether a device may act on a license now, and so may have tokens, for which its user must have
+// signed in as for a validation. It asks the database: a token of a version that is no longer so would be void from the
+// start. Errors: ErrNotFound, and the verdicts on its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Seat, error) {
 	s.Lookup.Forget(licenseID, c.HardwareID)
-	c.Holder = true
+	if c.User != nil {
+		if _, err := c.User.license(); err != nil {
+			return Seat{}, err
+		}
+	}
 	seat, err := s.seat(ctx, licenseID, &c)
 	if err != nil || seat.HardwareID == c.HardwareID {
 		return seat, err

@@ -13,6 +13,7 @@ import (
 	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1/licensev1connect"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+	"github.com/latchkey-dev/latchkey/services/license/internal/user"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
 )
 
@@ -26,7 +27,9 @@ var Callers = rpc.Callers{
 type Deps struct {
 	Seats *licensing.Seats
 	Reads licensing.Reads
-	Clock clock.Clock
+	// UserTokens prove users who have signed in.
+	UserTokens *user.Tokens
+	Clock      clock.Clock
 	// Admit, when not nil, refuses to serve licenses while the installation itself is not licensed.
 	Admit func(context.Context) error
 }
@@ -65,11 +68,24 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 		BoundProduct: m.GetProduct(),
 	}
 	if m.LicenseVersion == nil {
+		var err error
+		if c.User, err = s.signedIn(ctx, m); err != nil {
+			return licensing.Seat{}, err
+		}
 		return s.Seats.CheckDevice(ctx, m.GetLicenseId(), c)
 	}
 	return s.Seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
 	}, &c)
+}
+
+// signedIn is the user whom a request proves, nil for nobody.
+func (s server) signedIn(ctx context.Context, m *licensev1.CheckDeviceRequest) (*licensing.SignedIn, error) {
+	if m.GetUserToken() == "" {
+		return nil, nil
+	}
+	u, err := s.UserTokens.Check(ctx, m.GetUserToken())
+	return &licensing.SignedIn{User: u, LicenseID: m.GetLicenseId()}, err
 }
 
 // CountLicenses implements the contract.

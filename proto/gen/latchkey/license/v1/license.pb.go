@@ -38,7 +38,9 @@ type CheckDeviceRequest struct {
 	// app_version is the version of the device's application, empty where it does not say it.
 	AppVersion string `protobuf:"bytes,6,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
 	// is_vm tells that the device says it is a virtual machine.
-	IsVm          bool `protobuf:"varint,7,opt,name=is_vm,json=isVm,proto3" json:"is_vm,omitempty"`
+	IsVm bool `protobuf:"varint,7,opt,name=is_vm,json=isVm,proto3" json:"is_vm,omitempty"`
+	// user_token proves the user for whom a token is about to be issued; licenses of products that people sign in to want it.
+	UserToken     string `protobuf:"bytes,8,opt,name=user_token,json=userToken,proto3" json:"user_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -120,6 +122,13 @@ func (x *CheckDeviceRequest) GetIsVm() bool {
 		return x.IsVm
 	}
 	return false
+}
+
+func (x *CheckDeviceRequest) GetUserToken() string {
+	if x != nil {
+		return x.UserToken
+	}
+	return ""
 }
 
 type CheckDeviceResponse struct {
@@ -333,7 +342,7 @@ var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
-	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x80\x02\n" +
+	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n" +
 	"\x12CheckDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -344,7 +353,9 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x1f\n" +
 	"\vapp_version\x18\x06 \x01(\tR\n" +
 	"appVersion\x12\x13\n" +
-	"\x05is_vm\x18\a \x01(\bR\x04isVmB\x12\n" +
+	"\x05is_vm\x18\a \x01(\bR\x04isVm\x12\x1d\n" +
+	"\n" +
+	"user_token\x18\b \x01(\tR\tuserTokenB\x12\n" +
 	"\x10_license_version\"y\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
