@@ -153,7 +153,9 @@ func TestRevocationListAfterARestore(t *testing.T) {
 // exec changes the database behind the back of the service.
 func (w *world) exec(statement string, args ...any) {
 	w.t.Helper()
-	err := w.db.Tx(w.t.Context(), func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, args...).Error })
+	err := w.db.Tx(w.t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(statement, args...).Error
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func TestOneWrongLine(t *testing.T) {
 			a := newAPI(t)
 			a.answers["KEY-00009"] = `{"outcome":"failed","error_code":"DEVICE_LIMIT_EXCEEDED","error":"full"}`
 			_, report, err := a.imports(t,
-			"license_key,customer_id,max_devices,expires_at,hardware_id\n"+test.lines+"\n",
+				"license_key,customer_id,max_devices,expires_at,hardware_id\n"+test.lines+"\n",
 				test.args...)
 			var refused, keys []string
 			for _, line := range strings.Split(strings.TrimSpace(report), "\n")[1:] {

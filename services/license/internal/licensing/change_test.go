@@ -259,7 +259,7 @@ func TestPatch(t *testing.T) {
 			want: apierr.InvalidField("", "")},
 		"reason too long": {patch: Patch{IsActive: &yes, DeactivationReason: &long},
 			want: apierr.InvalidField("", "")},
-		"no customer":   {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
+		"no customer": {patch: Patch{CustomerID: &blank}, want: apierr.InvalidField("", "")},
 		"another limit": {patch: Patch{TermsChange: TermsChange{MaxDevices: Some(9)}},
 			event: &eventsv1.LicenseUpdated{}},
 		"off, with reason": {patch: Patch{IsActive: &no, DeactivationReason: &reason},
