@@ -142,7 +142,7 @@ func (m *sharing) together(st *step) {
 		return
 	}
 	score := 0.55 + 0.3*float64(int64(running)-st.seats)/float64(st.seats)
-	st.raise(min(score, 0.9), func(f *Finding) { m.describeTogether(f, st, running) })
+	m.raise(st, min(score, 0.9), func(f *Finding) { m.describeTogether(f, st, running) })
 }
 
 // alternates looks for A-B-A within the hour by one device, and for proof that A never paused while B was in use.
@@ -160,6 +160,14 @@ func (m *sharing) alternates(st *step) {
 		a.Session = session
 	}
 	r.Last = st.at
+}
+
+// raise tells a finding, which stays as strong as it was: the ways of sharing take turns.
+func (m *sharing) raise(st *step, score float64, describe func(f *Finding)) {
+	if m.Detected != 0 {
+		score = max(score, float64(m.Score)/100)
+	}
+	st.raise(score, describe)
 }
 
 // overlapScore is how much each proof is worth.
@@ -189,7 +197,7 @@ func (m *sharing) overlapped(st *step, what uint64) {
 		}
 	}
 	score := overlapScore(best) + 0.01*float64(len(m.overlaps)-overlapsPerDay)
-	st.raise(score, func(f *Finding) { m.describeOverlap(f, best) })
+	m.raise(st, score, func(f *Finding) { m.describeOverlap(f, best) })
 }
 
 // handedBack counts a seat that comes back to a device after another one elsewhere had it, and judges the week.
@@ -219,7 +227,7 @@ func (m *sharing) handedBack(st *step) {
 		return
 	}
 	score := min(0.5+0.05*float64(len(blocks)-handNetworks), 0.8)
-	st.raise(score, func(f *Finding) { describeHanded(f, st, len(devices), len(blocks)) })
+	m.raise(st, score, func(f *Finding) { describeHanded(f, st, len(devices), len(blocks)) })
 }
 
 // leftIdle says whether a device lost its seat for idleness when it had one last: the license lets its seats move.

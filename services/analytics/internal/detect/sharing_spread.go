@@ -23,7 +23,7 @@ func (p place) counted() uint64 {
 	return p.vicinity()
 }
 
-// spreads counts the networks that a device was used on in a day, and judges each that is new.
+// spreads counts the networks that a device was used on in a day, and judges each use on a day with many.
 func (m *sharing) spreads(st *step, r *runner) {
 	switch day := dayOf(st.at); {
 	case day < r.Day:
@@ -36,21 +36,23 @@ func (m *sharing) spreads(st *step, r *runner) {
 		r.Networks = addDistinct(r.Networks, st.place.counted())
 	}
 	n := len(r.Networks)
-	if n == before || !st.reaches(n, networksPerDay) {
+	if !st.reaches(n, networksPerDay) {
 		return
 	}
 	if !st.reaches(before, networksPerDay) {
 		m.spread = addDay(m.spread, dayOf(st.clock), r.Day, 1)
 	}
-	st.note(sharingSpread, week)
+	if n > before {
+		st.note(sharingSpread, week)
+	}
 	score, burst := excess(0.45, float64(n), st.limit(networksPerDay)), st.reaches(n, spreadBurst*networksPerDay)
 	if burst {
 		score += 0.15
 	}
-	if !burst && len(m.spread) < spreadDays || m.Detected != 0 && score*100 < float64(m.Score) {
+	if !burst && len(m.spread) < spreadDays {
 		return
 	}
-	st.raise(score, func(f *Finding) { m.describeSpread(f, n) })
+	m.raise(st, score, func(f *Finding) { m.describeSpread(f, n) })
 }
 
 func (m *sharing) describeSpread(f *Finding, networks int) {

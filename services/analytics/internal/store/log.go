@@ -43,16 +43,23 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	}
 }
 
-// SnapshotBefore implements usage.Log.
-func (s *Store) SnapshotBefore(ctx context.Context, licenseID string, before time.Time) (*usage.Event, error) {
-	var rows []eventRow
-	err := s.db.Read(ctx).Table("events").
-		Where("license_id = ? AND occurred_at < ? AND type IN ?", licenseID, before, decode.SnapshotTypes()).
-		Order("occurred_at DESC, event_id DESC").Limit(1).Find(&rows).Error
-	if err != nil || len(rows) == 0 {
-		return nil, db.Error(err)
+// SnapshotAt implements usage.Log.
+func (s *Store) SnapshotAt(ctx context.Context, licenseID string, moment time.Time) (*usage.Event, error) {
+	for _, side := range []struct{ condition, order string }{
+		{"occurred_at < ?", "occurred_at DESC, event_id DESC"}, {"occurred_at >= ?", "occurred_at, event_id"},
+	} {
+		var rows []eventRow
+		err := s.db.Read(ctx).Table("events").
+			Where("license_id = ? AND type IN ?", licenseID, decode.SnapshotTypes()).
+			Where(side.condition, moment).Order(side.order).Limit(1).Find(&rows).Error
+		if err != nil {
+			return nil, db.Error(err)
+		}
+		if len(rows) > 0 {
+			return rows[0].event()
+		}
 	}
-	return rows[0].event()
+	return nil, nil
 }
 
 // LatestUses are the last events, at most so many, that show a device at work.

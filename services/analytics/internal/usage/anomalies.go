@@ -88,12 +88,12 @@ func (d Detection) bounded(now time.Time) (Detection, error) {
 func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]detect.Finding, Checked, error) {
 	engine, state, license := a.Engine.WithSensitivity(d.Sensitivity), &detect.LicenseState{}, l.Detectable()
 	checked := Checked{From: d.From, To: d.To}
-	last, err := a.Log.SnapshotBefore(ctx, l.ID, d.From)
+	snapshot, err := a.Log.SnapshotAt(ctx, l.ID, d.From)
 	if err != nil {
 		return nil, checked, err
 	}
-	if last != nil {
-		license.Slots = last.Slots
+	if snapshot != nil {
+		license.Slots = snapshot.Slots
 	}
 	var findings []detect.Finding
 	err = a.Log.Events(ctx, l.ID, d.From, d.To, func(e *Event) error {

@@ -60,7 +60,7 @@ func eventLog(t *testing.T, s *consumer) {
 	}
 }
 
-// snapshots demands the last event before a moment that tells the whole state of the license.
+// snapshots demands the last event before a moment that tells the whole state of the license, or the first after it.
 func snapshots(t *testing.T, s *consumer) {
 	updated := func(n int, at time.Time) usage.Event {
 		e := use(n, at, detect.Observation{})
@@ -69,11 +69,14 @@ func snapshots(t *testing.T, s *consumer) {
 	}
 	first, second := updated(1, now.Add(-3*time.Hour)), updated(2, now.Add(-time.Hour))
 	s.commit(first, second, use(3, now.Add(-2*time.Hour), detect.Observation{}))
-	for before, want := range map[time.Time]string{now: second.EventID, second.At: first.EventID, first.At: ""} {
-		got, err := s.SnapshotBefore(t.Context(), id(1), before)
-		if err != nil || (got == nil) != (want == "") || got != nil && got.EventID != want {
-			t.Errorf("before %s: %+v, %v; want %q", before, got, err, want)
+	for moment, want := range map[time.Time]string{now: second.EventID, second.At: first.EventID,
+		first.At: first.EventID, first.At.Add(-time.Hour): first.EventID} {
+		if got, err := s.SnapshotAt(t.Context(), id(1), moment); err != nil || got == nil || got.EventID != want {
+			t.Errorf("at %s: %+v, %v; want %q", moment, got, err, want)
 		}
+	}
+	if got, err := s.SnapshotAt(t.Context(), id(2), now); err != nil || got != nil {
+		t.Errorf("of a license without events: %+v, %v", got, err)
 	}
 }
 
