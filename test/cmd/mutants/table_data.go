@@ -177,6 +177,22 @@ var events = []mutant{
 		edit:   never("current != epoch"),
 		pkg:    "./services/analytics/internal/ingest", tests: "TestFencing",
 	},
+	{
+		name:   "slots-uncounted",
+		breaks: "a floating license whose slots are in use is accused of sharing",
+		dir:    "services/analytics/internal/decode",
+		in:     "seatlessSlots",
+		edit:   replace("int(f.GetSlots())", "0"),
+		pkg:    "./services/analytics/internal/api", tests: "TestFloatingLicenseIsNotShared",
+	},
+	{
+		name:   "growth-untold",
+		breaks: "an anomaly keeps the figures of its first moments",
+		dir:    "services/analytics/internal/ingest",
+		in:     "detect",
+		edit:   replace("c.grow(b.Events)", ""),
+		pkg:    "./services/analytics/internal/api", tests: "TestAnomalyGrows",
+	},
 }
 
 // answers: a request under an Idempotency-Key has its effect once.

@@ -29,8 +29,8 @@ type Store interface {
 type Log interface {
 	// Events calls each for the license's events in [from, to], in the order of time and id.
 	Events(ctx context.Context, licenseID string, from, to time.Time, each func(*Event) error) error
-	// SnapshotAt is the license's last event before a moment that carries its whole state, or the first after it, because
-	// old events are dropped; nil where there is neither.
+	// SnapshotAt is the license's last event before a moment that carries its whole state, or the first after it,
+	// because old events are dropped; nil where there is neither.
 	SnapshotAt(ctx context.Context, licenseID string, at time.Time) (*Event, error)
 	// CountSince counts the license's validations and failures since a moment.
 	CountSince(ctx context.Context, licenseID string, since time.Time) (Counts, error)
