@@ -1,6 +1,9 @@
 package detect
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ErrState reports bytes that are no state of this version.
 var ErrState = errors.New("detector state: unknown version or damaged bytes")
@@ -37,6 +40,9 @@ func (s *LicenseState) Grown() (found []Finding) {
 	}
 	return found
 }
+
+// After says whether the clock of the state is later than t: it has seen an event that is.
+func (s *LicenseState) After(t time.Time) bool { return s.clock > t.UnixMicro() }
 
 // Stale says whether what a detector remembers was not stored, or by another version of it. Until Adopt it has no
 // memory.

@@ -161,6 +161,9 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 	if err := m.states.load(ctx, c.store, subjectsOf(events)); err != nil {
 		return err
 	}
+	if err := m.states.rewind(ctx, c.store, b, now.Add(trustedAhead)); err != nil {
+		return err
+	}
 	b.Findings = m.states.detect(b)
 	if b.States, b.ReplayAfter, err = m.states.due(b.Position); err != nil {
 		return err

@@ -289,6 +289,32 @@ func guessing(s *script, start time.Time) []event.Event {
 	return events
 }
 
+// TestAClockThatWasAhead: events that came while the clock of this computer, too, was a year ahead blind the detectors
+// no longer than that.
+func TestAClockThatWasAhead(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		use := func(network int, at time.Time) event.Event {
+			return s.event(eventsv1.TypeLicenseValidated, at, body{"hardware_id": "pc",
+				"ip": fmt.Sprintf("20.%d.7.9", network)})
+		}
+		r.handle(s.created(now.Add(-time.Hour), 1))
+		r.clock.Set(now.AddDate(1, 0, 0))
+		r.handle(use(0, now.AddDate(1, 0, 0)))
+		r.clock.Set(now)
+		for i := range 40 {
+			if i == 20 {
+				r.consumer = r.another()
+			}
+			r.handle(use(i, now.Add(time.Duration(i)*time.Second)))
+		}
+		found, err := r.store.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: license, Type: "account_sharing"})
+		if err != nil || len(found) != 1 {
+			t.Errorf("forty networks of one device: %+v, %v", found, err)
+		}
+	})
+}
+
 // TestAClockThatIsAhead: an event whose sender's clock is wrong, as that of a host may be for a while, is taken for one
 // of now, and blinds the detectors to nothing.
 func TestAClockThatIsAhead(t *testing.T) {

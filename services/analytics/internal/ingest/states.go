@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
@@ -114,7 +115,8 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 		return s, nil
 	}
 	c.log.Debug("detector states of a license are rebuilt from the log", "subject", subject, "error", unreadable)
-	rebuilt, err := c.rebuild(ctx, store, id, stored.Position)
+	seen := func(e *usage.Logged) bool { return e.Position <= stored.Position }
+	rebuilt, err := c.rebuild(ctx, store, id, seen)
 	if err != nil || unreadable != nil {
 		s.license = rebuilt
 		return s, err
@@ -123,20 +125,41 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 	return s, nil
 }
 
-// rebuild shows the detectors the events of a license up to position again. Their findings are known.
+// rebuild shows the detectors the events of a license that they have seen again. Their findings are known.
 func (c *stateCache) rebuild(
-	ctx context.Context, store Store, id string, position int64,
+	ctx context.Context, store Store, id string, seen func(*usage.Logged) bool,
 ) (*detect.LicenseState, error) {
 	rebuilt := &detect.LicenseState{}
 	err := eachLogged(ctx, store, usage.Logged{}, id, func(page []usage.Logged) error {
 		for i := range page {
-			if page[i].Position <= position {
+			if seen(&page[i]) {
 				c.engine.License(rebuilt, page[i].License.Detectable(), page[i].Observation)
 			}
 		}
 		return nil
 	})
 	return rebuilt, err
+}
+
+// rewind makes the states of a batch's licenses again that have seen an event of after latest, without it: the clock
+// of this computer was ahead, too, and all that comes until then would be late.
+func (c *stateCache) rewind(ctx context.Context, store Store, b *usage.Batch, latest time.Time) error {
+	for id := range b.Changes.Licenses {
+		s := c.states[licenseSubject(id)]
+		if !s.license.After(latest) {
+			continue
+		}
+		past := func(e *usage.Logged) bool { return !e.At.After(latest) }
+		rebuilt, err := c.rebuild(ctx, store, id, past)
+		if err != nil {
+			return fmt.Errorf("make the detector state of %s again: %w", id, err)
+		}
+		c.log.Warn("the detectors forget events of a license that lie in the future", "license_id", id)
+		s.license = rebuilt
+		c.change(licenseSubject(id), b.Position)
+		c.now[licenseSubject(id)] = true
+	}
+	return nil
 }
 
 // eachLogged calls each with pages of decoded events after last, of all licenses if licenseID is empty.
