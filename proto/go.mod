@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	connectrpc.com/connect v1.21.1
 	github.com/golang-jwt/jwt/v5 v5.3.1
+	golang.org/x/text v0.43.0
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 // An encrypted payload is a salt, a nonce, and the ciphertext with its tag (AES-256-GCM). The key is HKDF-SHA256 (RFC
-// 5869) of the license key in its normalized form, with the salt and with encryptInfo.
+// 5869) of the license key in the form of NormalizeKey, with the salt and with encryptInfo.
 const (
 	saltSize    = 16
 	nonceSize   = 12
@@ -17,8 +17,7 @@ const (
 	encryptInfo = "latchkey-encrypted-license-v1"
 )
 
-// Encrypt returns the payload of an encrypted file, which the license key opens. The key is taken in its normalized
-// form.
+// Encrypt returns the payload of an encrypted file, which the license key opens, however it is typed.
 func Encrypt(payload []byte, licenseKey string) ([]byte, error) {
 	head := make([]byte, saltSize+nonceSize, saltSize+nonceSize+len(payload)+tagSize)
 	if _, err := rand.Read(head); err != nil {
@@ -47,7 +46,7 @@ func decrypt(sealed []byte, licenseKey string) ([]byte, error) {
 }
 
 func cipherOf(licenseKey string, salt []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, []byte(licenseKey), salt, encryptInfo, 32)
+	key, err := hkdf.Key(sha256.New, []byte(NormalizeKey(licenseKey)), salt, encryptInfo, 32)
 	if err != nil {
 		return nil, err
 	}

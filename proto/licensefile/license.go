@@ -91,8 +91,9 @@ type Check struct {
 // slowClock is how far the clock of a machine may be behind.
 const slowClock = 5 * time.Minute
 
-// Verify reads a license file and tells whether it lets the machine run the product now. Errors: ErrAltered and those
-// above; all that are not ErrAltered come with the payload.
+// Verify reads a license file and tells whether it lets the machine run the product now. HardwareID and LicenseKey of c
+// are compared as the server does, by Identifier and NormalizeKey. Errors: ErrAltered, ErrKind and ErrKey, for which
+// there is no payload, and the others above, which come with it.
 func Verify(file []byte, c Check) (*Payload, error) {
 	opened, err := Open(c.Root, file)
 	if err != nil {
@@ -116,18 +117,19 @@ func Verify(file []byte, c Check) (*Payload, error) {
 }
 
 func (p *Payload) check(c Check, of Certificate) error {
+	hardwareID := Identifier(c.HardwareID)
 	switch {
 	case p.License.Product != of.Product, p.IssuedAt.Before(of.NotBefore), p.IssuedAt.After(of.NotAfter):
 		return ErrAltered // signed by a key that may not sign this
 	case p.License.Product != c.Product:
 		return ErrProduct
-	case p.Machines != nil && !slices.Contains(p.Machines, c.HardwareID):
+	case p.Machines != nil && !slices.Contains(p.Machines, hardwareID):
 		return ErrMachine
 	case c.Now.Add(slowClock).Before(p.IssuedAt):
 		return ErrEarly
 	case !c.Now.Before(p.ExpiresAt):
 		return ErrExpired
-	case c.Revoked.has(p.License.LicenseID, c.HardwareID):
+	case c.Revoked.has(p.License.LicenseID, hardwareID):
 		return ErrRevoked
 	}
 	return nil

@@ -91,6 +91,9 @@ func TestVerify(t *testing.T) {
 		{"no machine", signer(t, nil).Sign(licensefile.KindLicense,
 			payload(t, func(p *licensefile.Payload) { p.Machines = licensefile.Machines{} })), nil,
 			licensefile.ErrMachine},
+		{"encrypted, the key as it is typed", sealed, func(c *licensefile.Check) {
+			c.LicenseKey = " " + strings.ToLower(licenseKey) + "\n"
+		}, nil},
 		{"other license key", sealed, func(c *licensefile.Check) { c.LicenseKey = "LIC-OTHER" }, licensefile.ErrKey},
 		{"other root", plain, func(c *licensefile.Check) { c.Root, _ = pair(2) }, licensefile.ErrAltered},
 		{"no root", plain, func(c *licensefile.Check) { c.Root = nil }, licensefile.ErrAltered},
@@ -101,6 +104,8 @@ func TestVerify(t *testing.T) {
 		{"clock a little behind", plain, func(c *licensefile.Check) { c.Now = now.Add(-4 * time.Minute) }, nil},
 		{"clock behind", plain, func(c *licensefile.Check) { c.Now = now.Add(-time.Hour) }, licensefile.ErrEarly},
 		{"license revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1"}), licensefile.ErrRevoked},
+		{"a machine as it reads its id", signer(t, nil).Sign(licensefile.KindLicense,
+			payload(t, func(p *licensefile.Payload) { p.Machines = licensefile.Machines{"caf\u00e9 1"} })), func(c *licensefile.Check) { c.HardwareID = " cafe\u0301 1\n" }, nil},
 		{"machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-1"}),
 			licensefile.ErrRevoked},
 		{"another machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-2"}),

@@ -76,7 +76,7 @@ func (s *Statement) answers(q Question, of Certificate) error {
 		return ErrAltered // signed by a key that may not sign this
 	case q.Nonce == "", s.Nonce != q.Nonce:
 		return ErrNonce
-	case s.HardwareID != q.HardwareID:
+	case s.HardwareID != Identifier(q.HardwareID):
 		return ErrMachine
 	case q.LicenseID != "" && s.LicenseID != q.LicenseID:
 		return ErrLicense

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
 // name reads the name of a member.
@@ -49,7 +51,7 @@ func (d *decoder) rawText(m *member) (s []byte, problem string, err error) {
 	}
 	if s = quoted[1 : len(quoted)-1]; isPlain(s) {
 		if m.identifier {
-			s = bytes.TrimFunc(s, isLeftover)
+			s = bytes.TrimFunc(s, licensefile.IsUnseen)
 		}
 		return s, "", nil
 	}

@@ -1,22 +1,15 @@
 package jsonbody
 
 import (
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
-// Identifier is s as identifiers and tokens are compared: in Unicode NFC, without the blanks, line breaks, zero-width
-// characters and byte order marks that files, terminals and forms leave at its ends. What is within stays.
-func Identifier(s string) string {
-	return norm.NFC.String(strings.TrimFunc(s, isLeftover))
-}
-
-// isLeftover tells of a character that nobody sees at the end of a text.
-func isLeftover(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+// Identifier is s as identifiers and tokens are compared, also by machines without a network.
+func Identifier(s string) string { return licensefile.Identifier(s) }
 
 // BadTime is the problem of text that ParseTime does not take.
 const BadTime = "must be a time as in 2026-01-31T12:00:00Z, or a date as in 2026-01-31"

@@ -297,7 +297,7 @@ func (r *Request) text(ch *licensing.Change, f licensing.File, key *Key, secret 
 	if !r.Encrypt {
 		return string(key.fileSigner().Sign(file.KindLicense, payload)), nil
 	}
-	if payload, err = file.Encrypt(payload, licensing.NormalizeKey(secret)); err != nil {
+	if payload, err = file.Encrypt(payload, secret); err != nil {
 		return "", err
 	}
 	return string(key.fileSigner().Sign(file.KindEncryptedLicense, payload)), nil

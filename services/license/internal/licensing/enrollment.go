@@ -10,6 +10,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
 const (
@@ -184,7 +185,7 @@ func newEnrollmentKey() string {
 	var random [enrollmentSymbols]byte
 	rand.Read(random[:]) // never fails: crypto/rand ends the process instead
 	for i, b := range random {
-		random[i] = crockford[b&31]
+		random[i] = licensefile.KeyAlphabet[b&31]
 	}
 	return enrollmentPrefix + string(random[:])
 }

@@ -3,6 +3,8 @@ package licensing
 import (
 	"strings"
 	"unicode"
+
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
 // placeholders are ids that firmware, virtual machines and faulty code give to many devices, as plainID makes them.
@@ -34,7 +36,7 @@ func plainID(hardwareID string) string {
 		if unicode.IsPunct(r) || unicode.IsSpace(r) {
 			return -1
 		}
-		return foldCase(r)
+		return licensefile.FoldCase(r)
 	}, hardwareID)
 }
 
