@@ -105,7 +105,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	if f.report == "" {
 		f.report = file + ".refused.csv"
 	}
-	if err := os.Remove(f.report); err != nil && !errors.Is(err, os.ErrNotExist) { // that of an earlier run
+	if err := removeReport(f.report); err != nil {
 		return usage(err)
 	}
 	report := &report{name: f.report}
@@ -190,6 +190,28 @@ func (f *flags) target() (target, error) {
 	return t, nil
 }
 
+// reportHead is the first line of a report.
+var reportHead = []string{"line", "column", "error_code", "reason"}
+
+// removeReport removes the report of an earlier run, and refuses a file that is none, such as the one to import.
+func removeReport(name string) error {
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	want := strings.Join(reportHead, ",") + "\n"
+	head := make([]byte, len(want))
+	_, err = io.ReadFull(file, head)
+	_ = file.Close() // was only read; Windows removes no open file
+	if err != nil || string(head) != want {
+		return fmt.Errorf("--report: %s is no report of an earlier import; name another file, or move it away", name)
+	}
+	return os.Remove(name)
+}
+
 // report is a file that is made with its first line.
 type report struct {
 	name string
@@ -204,7 +226,7 @@ func (r *report) add(p problem) error {
 			return fmt.Errorf("report: %w", err)
 		}
 		r.file, r.csv = file, csv.NewWriter(file)
-		_ = r.csv.Write([]string{"line", "column", "error_code", "reason"}) // close tells
+		_ = r.csv.Write(reportHead) // close tells
 	}
 	return r.csv.Write([]string{strconv.Itoa(p.Line), p.Column, p.Code, p.Reason})
 }

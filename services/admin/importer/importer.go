@@ -5,6 +5,7 @@ package importer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -36,11 +37,17 @@ type run struct {
 	// progress is called after each call.
 	progress func(counts)
 	counts   counts
-	// seen are the licenses of the file by the hashes of their keys: the line that was refused, 0 for none.
-	seen map[uint64]int
+	// seen are the licenses of the file by the hashes of their keys.
+	seen map[uint64]seen
 	// known are the products that there are, made those that a dry run finds missing.
 	known, made map[string]bool
 	seed        maphash.Seed
+}
+
+// seen is what is remembered of a license: the line that was refused, 0 for none, and the hash of its customer_id.
+type seen struct {
+	refused  int
+	customer uint64
 }
 
 // counts are how many licenses there were of each outcome; refused counts lines that are no license, too.
@@ -52,7 +59,7 @@ func (c counts) all() int { return c.created + c.updated + c.unchanged + c.diffe
 
 // all imports a file. Each call is a whole: an import that broke off is made again and goes on where it was.
 func (r *run) all(ctx context.Context) error {
-	r.seen, r.seed = map[uint64]int{}, maphash.MakeSeed()
+	r.seen, r.seed = map[uint64]seen{}, maphash.MakeSeed()
 	r.made = map[string]bool{}
 	if r.dryRun {
 		known, err := r.target.products(ctx)
@@ -61,71 +68,99 @@ func (r *run) all(ctx context.Context) error {
 		}
 		r.known = known
 	}
-	var batch []*row
-	size := 0
+	var b batch
 	for {
 		next, err := r.reader.read()
 		if errors.Is(err, io.EOF) {
-			return r.send(ctx, batch)
+			return r.send(ctx, b.rows)
 		}
 		if err != nil {
 			return err
 		}
-		if len(batch) > 0 && (len(batch) == maxRows || size+next.size > maxSize ||
-			slices.ContainsFunc(batch, next.sameKey)) {
-			if err := r.send(ctx, batch); err != nil {
+		r.complete(next)
+		if !b.takes(next) {
+			if err := r.send(ctx, b.rows); err != nil {
 				return err
 			}
-			batch, size = nil, 0
+			b = batch{}
 		}
-		r.check(next)
-		if len(next.wrong) > 0 {
+		if r.check(next); len(next.wrong) > 0 {
 			if err := r.note(next); err != nil {
 				return err
 			}
 			continue
 		}
-		batch, size = append(batch, next), size+next.size
+		b.add(next)
 	}
 }
 
-// check fills in what the file does not say, and refuses a license that has too many devices for a call, or a key that
-// an earlier line had. Where licenses are updated, a key may come again, unless the line was refused.
-func (r *run) check(next *row) {
+// batch is what is sent in one call.
+type batch struct {
+	rows        []*row
+	size, bytes int
+}
+
+func (b *batch) takes(next *row) bool {
+	return len(b.rows) == 0 || len(b.rows) < maxRows && b.size+next.size <= maxSize &&
+		b.bytes+next.bytes <= maxBytes && !slices.ContainsFunc(b.rows, next.sameKey)
+}
+
+func (b *batch) add(next *row) {
+	b.rows = append(b.rows, next)
+	b.size += next.size
+	b.bytes += next.bytes
+}
+
+// complete fills in what the file does not say.
+func (r *run) complete(next *row) {
 	for name, value := range map[string]string{"product": r.product, "customer_id": r.customer} {
 		if _, given := next.members[name]; !given && value != "" {
 			next.members[name] = value
 		}
 	}
+	text, _ := json.Marshal(next.members) // were read from text
+	next.bytes = len(text)
+}
+
+// check refuses a license that is too large for a call, and a key that an earlier line had. Where licenses are updated,
+// a key may come again, unless the line was refused or is about another customer.
+func (r *run) check(next *row) {
 	if next.same == "" {
 		return
 	}
-	refused, known := r.seen[r.hash(next)]
+	before, known := r.seen[r.hash(next.same)]
+	now := before
+	if customer, given := next.members["customer_id"].(string); given {
+		now.customer = r.hash(customer)
+	}
 	switch {
-	case refused > 0:
-		next.spoilBy(refused)
+	case before.refused > 0:
+		next.spoilBy(before.refused)
 	case len(next.wrong) > 0:
 		next.spoilBy(next.wrong[0].Line)
+	case before.customer != 0 && before.customer != now.customer:
+		next.spoil("an earlier line has this license_key, perhaps in other letters or hyphens, for another customer_id; " +
+			"to Latchkey both are one license")
 	case known && !r.update:
 		next.spoil("an earlier line has this license_key; sort the file by license_key, or import it with --update")
 	case next.size > maxSize:
-		next.others = next.others[:1]
-		next.spoil(fmt.Sprintf("the license has %d devices and users, and at most %d come with a license; import the "+
-			"others from a file of their own, with --update", next.size-1, maxSize-1))
+		next.tooLarge(fmt.Sprintf("has %d devices and users, and at most %d come with a license", next.size-1, maxSize-1))
+	case next.bytes > maxBytes:
+		next.tooLarge(fmt.Sprintf("has %d bytes, and at most %d come with a license", next.bytes, maxBytes))
 	}
-	r.remember(next)
+	if now.refused == 0 && len(next.wrong) > 0 {
+		now.refused = next.wrong[0].Line
+	}
+	r.seen[r.hash(next.same)] = now
 }
 
-func (r *run) hash(b *row) uint64 { return maphash.String(r.seed, b.same) }
-
-// remember keeps the license, and whether it was refused.
-func (r *run) remember(b *row) {
-	refused := r.seen[r.hash(b)]
-	if refused == 0 && len(b.wrong) > 0 {
-		refused = b.wrong[0].Line
-	}
-	r.seen[r.hash(b)] = refused
+// tooLarge refuses a license in its first line, for all of its lines.
+func (r *row) tooLarge(what string) {
+	r.others = r.others[:1]
+	r.spoil("the license " + what + "; import the others from a file of their own, with --update")
 }
+
+func (r *run) hash(text string) uint64 { return maphash.String(r.seed, text) }
 
 // sameKey tells whether two rows are about one license: a call takes only one of them.
 func (r *row) sameKey(other *row) bool { return r.same == other.same }
@@ -199,7 +234,8 @@ func (r *run) count(b *row, res *result) error {
 // failed notes each member that is wrong where it is in the file.
 func (r *run) failed(b *row, res *result) error {
 	r.counts.refused++
-	r.seen[r.hash(b)] = b.line
+	before := r.seen[r.hash(b.same)]
+	r.seen[r.hash(b.same)] = seen{b.line, before.customer}
 	if len(res.Details.Fields) == 0 {
 		return r.refuse(problem{Line: b.line, Code: res.ErrorCode, Reason: res.Error})
 	}

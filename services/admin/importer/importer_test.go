@@ -267,9 +267,14 @@ func TestWrongFiles(t *testing.T) {
 		file, want string
 		args       []string
 	}{
-		"empty":         {"", "the file is empty", nil},
-		"UTF-16":        {"\xff\xfel\x00i\x00", "UTF-16", nil},
-		"typing error":  {"license_key,max_device\n", "max_device (max_devices?)", nil},
+		"empty":                           {"", "the file is empty", nil},
+		"UTF-16":                          {"\xff\xfel\x00i\x00", "UTF-16", nil},
+		"typing error":                    {"license_key,max_device\n", `"max_device" (max_devices?)`, nil},
+		"a heading that a terminal obeys": {"license_key,\x1b[2J\n", `unknown columns: "\x1b[2J"`, nil},
+		"a mapped column beside its own": {"license_key,max_devices,Seats\n", "say the same",
+			[]string{"--map", "Seats=max_devices"}},
+		"two mapped columns": {"license_key,a,b\n", "say the same",
+			[]string{"--map", "a=max_devices", "--map", "b=max_devices"}},
 		"two columns":   {"license_key,LICENSE_KEY\n", "say the same", nil},
 		"no column":     {"license_key\n", "does not have", []string{"--map", "x=license_key"}},
 		"no such name":  {"license_key,x\n", "there is no column y here", []string{"--map", "x=y"}},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/nearest"
@@ -15,6 +16,8 @@ import (
 const (
 	maxRows = 200
 	maxSize = 1000
+	// maxBytes leaves room for what is around the licenses: the API takes 10 MiB.
+	maxBytes = 9 << 20
 )
 
 // reader makes rows of the lines of a file.
@@ -40,8 +43,7 @@ func newReader(from io.Reader, format string, mapped map[string]string) (*reader
 	r := &reader{table: t, from: format, names: map[string]string{}, ours: mapped}
 	for heading, name := range mapped {
 		if !slices.Contains(t.columns, heading) {
-			return nil, fmt.Errorf("--map names the column %q, which the file does not have; it has %s", heading,
-				strings.Join(t.columns, ", "))
+			return nil, fmt.Errorf("--map names the column %q, which the file does not have; it has %q", heading, t.columns)
 		}
 		if _, known := columns[name]; !known && name != "" && !strings.HasPrefix(name, metadataPrefix) {
 			return nil, fmt.Errorf("--map %s=%s: there is no column %s here; there are %s, and metadata.NAME", heading,
@@ -56,19 +58,28 @@ func (r *reader) nameColumns() error {
 	var unknown []string
 	taken := map[string]string{}
 	for _, heading := range r.columns {
-		if _, chosen := r.ours[heading]; chosen || heading == "" {
+		name, chosen := r.ours[heading]
+		if chosen && name == "" || heading == "" {
 			continue
 		}
-		name := r.nameOf(heading)
+		if !chosen {
+			name = r.nameOf(heading)
+		}
 		if name == "product" && r.from == LicenseSpring && slices.ContainsFunc(r.columns, isShortCode) {
 			continue // the code of a product says more than its name
 		}
+		meaning := name
+		if !chosen {
+			meaning = r.meaning(name)
+		}
 		if name == "" {
 			unknown = append(unknown, r.unknown(heading))
-		} else if other := taken[r.meaning(name)]; other != "" {
-			return fmt.Errorf("the columns %s and %s say the same; leave one out by --map HEADING=", other, heading)
+		} else if other, known := taken[meaning]; known {
+			return fmt.Errorf("the columns %q and %q say the same; leave one out by --map HEADING=", other, heading)
 		}
-		r.names[heading], taken[r.meaning(name)] = name, heading
+		if taken[meaning] = heading; !chosen {
+			r.names[heading] = name
+		}
 	}
 	if len(unknown) > 0 {
 		return fmt.Errorf(
@@ -109,9 +120,9 @@ func (r *reader) unknown(heading string) string {
 		known = slices.AppendSeq(slices.Collect(maps.Keys(springsColumns)), maps.Keys(springsRules))
 	}
 	if near := nearest.Name(strings.ToLower(heading), known); near != "" {
-		return fmt.Sprintf("%s (%s?)", heading, near)
+		return fmt.Sprintf("%q (%s?)", heading, near)
 	}
-	return heading
+	return strconv.Quote(heading)
 }
 
 // read is the next license of the file, of all its lines that follow one another; io.EOF at its end.

@@ -1,9 +1,14 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 // Nothing is made of a license of which a line is refused: its terms may stand in that line.
@@ -48,5 +53,56 @@ func TestOneWrongLine(t *testing.T) {
 				t.Errorf("sent %q: %v\n%s", keys, err, report)
 			}
 		})
+	}
+}
+
+// Keys that differ by case alone are one license here, so they cannot belong to two customers.
+func TestOneKeyOfTwoCustomers(t *testing.T) {
+	for name, file := range map[string]string{
+		"side by side": "qqqqEFGH-1234,alice\nQQQQefgh\u20131234,bob\n",
+		"apart":        "qqqqEFGH-1234,alice\nother-key,carol\nQQQQefgh-1234,bob\n",
+	} {
+		for _, update := range []string{"--update=false", "--update"} {
+			a := newAPI(t)
+			_, report, err := a.imports(t, "license_key,customer_id\n"+file, update)
+			if err == nil || strings.Contains(report, "--update") ||
+				strings.Contains(strings.Join(a.sent(), ""), "bob") {
+				t.Errorf("%s, %s: %v\n%s\n%s", name, update, err, report, a.sent())
+			}
+		}
+	}
+}
+
+// Calls are cut by bytes too: an import that the API refuses as too large would never end.
+func TestLargeLicenses(t *testing.T) {
+	a := newAPI(t)
+	file, metadata := "license_key,metadata.note\n", strings.Repeat("x", 1<<19)
+	for i := range 20 {
+		file += fmt.Sprintf("KEY-%05d,%s\n", i, metadata)
+	}
+	if said, report, err := a.imports(t, file); err != nil || len(a.calls) != 2 || len(a.sent()) != 20 {
+		t.Errorf("%d calls: %s %s %v", len(a.calls), said, report, err)
+	}
+}
+
+// A report is written over an earlier one, and over nothing else.
+func TestReportsOverwriteReportsOnly(t *testing.T) {
+	a := newAPI(t)
+	const file = "license_key,max_devices\nKEY-00001,many\n"
+	at := filepath.Join(t.TempDir(), "other.csv")
+	if err := os.WriteFile(at, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := a.imports(t, file, "--report", at)
+	if kept, _ := os.ReadFile(at); !errors.As(err, new(*app.ArgumentError)) || string(kept) != file {
+		t.Errorf("%v, and the file is now %q", err, kept)
+	}
+	at += ".report"
+	for range 2 {
+		_, _, err := a.imports(t, file, "--report", at)
+		if report, _ := os.ReadFile(at); errors.As(err, new(*app.ArgumentError)) ||
+			strings.Count(string(report), "\n") != 2 {
+			t.Errorf("%v, %q", err, report)
+		}
 	}
 }

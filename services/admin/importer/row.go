@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
 // row is a license as the API takes it, made of one line or of several that follow one another with the same key.
@@ -22,6 +24,8 @@ type row struct {
 	known map[string]bool
 	// size counts the license with its devices and users.
 	size int
+	// bytes are those of members in JSON.
+	bytes int
 	// wrong is why lines are refused, others lines that have no fault of their own. Nothing is made of a license of
 	// which a line is refused: the terms may stand in it.
 	wrong  []problem
@@ -51,7 +55,7 @@ func newRow(line int, cells map[string]cell, wrong *problem) *row {
 	}
 	r.put(objects)
 	key, _ := r.members["license_key"].(string)
-	r.same = strings.ToLower(key)
+	r.same = licensefile.NormalizeKey(key)
 	if r.same == "" {
 		wrong = cmp.Or(wrong, cell{line: line, column: "license_key"}.wrong("is missing"))
 	}
