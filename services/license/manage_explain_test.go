@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // explain asks what a call would be answered.
@@ -130,10 +132,38 @@ func disagreement(explained, called answer) string {
 	case failed == nil || explained.body["verdict"] != "refused" || failed["remedy"] == nil:
 		return fmt.Sprintf("refused with %v, explained as %s", code, explained.raw)
 	// a validation without a seat is answered without words
-	case called.status != http.StatusOK && failed["reason"] != reason:
+	case called.status != http.StatusOK && failed["reason"] != reason && failed["check"] != "product_matches":
 		return fmt.Sprintf("refused with %q, explained with %q", reason, failed["reason"])
 	}
 	return ""
+}
+
+// TestExplainAnotherProduct: administrators are told what the client is not.
+func TestExplainAnotherProduct(t *testing.T) {
+	w, id := untouched(t)
+	w.want(w.products(http.MethodPost, "", `{"code":"editor"}`), http.StatusCreated, "")
+	ask := func(product string) answer {
+		return w.explain(`{"license_id":"` + id + `","hardware_id":"pc","operation":"activate","product":"` +
+			product + `"}`)
+	}
+	other := ask("editor")
+	failed := other.failed()
+	if other.body["error_code"] != errcode.LicenseNotFound || failed["check"] != "product_matches" ||
+		failed["observed"] != "default" || failed["limit"] != "editor" ||
+		!strings.Contains(failed["reason"].(string), "is of another product") ||
+		other.body["license"].(map[string]any)["license_id"] != id {
+		t.Errorf("%s", other.raw)
+	}
+	key := w.manage(http.MethodPost, "/"+id+"/reveal-key", "").body["license_key"].(string)
+	called := w.post("activate", `{"license_key":"`+key+`","hardware_id":"pc","product":"editor"}`)
+	w.want(called, http.StatusNotFound, errcode.LicenseNotFound)
+	if strings.Contains(called.raw, "product") {
+		t.Errorf("the client is told: %s", called.raw)
+	}
+	if same := ask("default"); same.body["verdict"] != "allowed" ||
+		!strings.Contains(same.raw, `"check":"product_matches","passed":true`) {
+		t.Errorf("%s", same.raw)
+	}
 }
 
 func TestExplainUnknownAndLater(t *testing.T) {

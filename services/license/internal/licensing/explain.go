@@ -85,31 +85,28 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 	ch, err := s.asked(ctx, &q)
 	if err == nil {
 		e.named(&ch.License, &q)
-		if !q.Client.isFor(&ch.License) {
-			err = ErrNotFound
+		stored := ch.License
+		if e.License = &stored; !e.ofProduct(&q.Client) {
+			e.withoutLicense(&q)
+			return e, nil
 		}
 	}
 	if unknown := errors.Is(err, ErrNotFound); unknown || e.nobody(err) {
-		if q.Operation == OperationFile {
-			q.Operation |= OperationActivate // nobody is known to have a seat
-		}
 		if !unknown {
 			e.Checks = append(e.Checks, Answer{Check: checks[0].name})
 		}
-		e.judge(Request{Operation: q.Operation, Now: q.At}, &q, nil)
+		e.withoutLicense(&q)
 		return e, nil
 	}
 	if err != nil {
 		return Explanation{}, err
 	}
-	stored := ch.License
-	e.License = &stored
 	r, err := s.request(ctx, ch, &q)
 	if err != nil {
 		return Explanation{}, err
 	}
 	if r.Device != nil { // as it is stored: it may have been recognized under another id
-		d, err := s.Reads.Device(ctx, stored.ID, r.Device.ID)
+		d, err := s.Reads.Device(ctx, e.License.ID, r.Device.ID)
 		if err != nil {
 			return Explanation{}, err
 		}
@@ -218,6 +215,33 @@ func (e *Explanation) nobody(err error) bool {
 		}
 	}
 	return false
+}
+
+// errOtherProduct is ErrNotFound in the words for administrators; clients are not told that there is such a license.
+var errOtherProduct = ErrNotFound.WithMessagef(
+	"the license is of another product than the call names, so its client is told that there is no such license; " +
+		"correct the product, leave it out, or use a license of that product")
+
+// ofProduct tells whether the license is of the product that the call names, which is asked once it is known.
+func (e *Explanation) ofProduct(c *Client) bool {
+	if c.Product == "" {
+		return true
+	}
+	e.add(checks[0].answer(Request{License: e.License}), ErrNotFound)
+	a := Answer{Check: "product_matches", Passed: new(c.isFor(e.License)), Observed: e.License.Product, Limit: c.Product}
+	if !*a.Passed {
+		a.say(errOtherProduct.Message)
+	}
+	e.add(a, errOtherProduct)
+	return *a.Passed
+}
+
+// withoutLicense adds the checks that cannot be asked, because the call is about no license.
+func (e *Explanation) withoutLicense(q *Question) {
+	if q.Operation == OperationFile {
+		q.Operation |= OperationActivate // nobody is known to have a seat
+	}
+	e.judge(Request{Operation: q.Operation, Now: q.At}, q, nil)
 }
 
 // refuse adds the check that refuses with err, if there is one.
