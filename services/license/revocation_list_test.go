@@ -150,6 +150,36 @@ func TestRevocationListAfterARestore(t *testing.T) {
 	})
 }
 
+// Who left the list so long ago that it was forgotten leaves the lists of machines, too, also where another license that
+// came before is still on it.
+func TestRevocationListForgets(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		ids := make([]string, 3)
+		for i := range ids {
+			id, key := w.create(1, 0)
+			w.want(w.post("license-file", device(key, "pc")), http.StatusCreated, "")
+			ids[i] = id
+		}
+		change := func(id, action, body string) *file.Revocations {
+			w.want(w.manage(http.MethodPost, "/"+id+"/"+action, body), http.StatusOK, "")
+			w.clock.Advance(time.Minute)
+			return w.revocations(0)
+		}
+		left, stays, later := ids[0], ids[1], ids[2]
+		change(left, "suspend", `{"reason":"unpaid"}`)
+		machine := change(stays, "suspend", `{"reason":"stolen"}`)
+		forgotten := change(left, "reinstate", "")
+		w.exec("DELETE FROM revocations WHERE license_id = ?", left)
+		w.exec("UPDATE revocation_list SET pruned = ?", forgotten.Number)
+		change(later, "suspend", `{"reason":"stolen"}`)
+		for _, e := range machine.Apply(w.revocations(machine.Number)).Revoked {
+			if e.LicenseID == left {
+				t.Errorf("a machine keeps a license on its list that left it: %+v", e)
+			}
+		}
+	})
+}
+
 // exec changes the database behind the back of the service.
 func (w *world) exec(statement string, args ...any) {
 	w.t.Helper()

@@ -35,8 +35,11 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 	if err != nil || since == number {
 		return nil, "", err
 	}
-	if since != pruned && !slices.ContainsFunc(entries, func(e Revocation) bool { return e.Number == since }) {
-		since = 0 // it may be of a time that a restored database does not know: nobody can say what changed since
+	known := since == pruned || slices.ContainsFunc(entries, func(e Revocation) bool { return e.Number == since })
+	if since < pruned || !known {
+		// What left the list since was forgotten, or the number is of a time that a restored database does not know:
+		// nobody can say what changed.
+		since = 0
 	}
 	list = &file.Revocations{
 		Format:     file.RevocationsFormat,
