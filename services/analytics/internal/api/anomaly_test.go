@@ -281,29 +281,6 @@ func TestFiltersKnowTheirValues(t *testing.T) {
 	})
 }
 
-// TestNamesThatDoNotExist: a filter or a change under another name is a slip, and must not seem to have worked.
-func TestNamesThatDoNotExist(t *testing.T) {
-	each(t, func(t *testing.T, k *harness) {
-		license := "/licenses/" + k.create(1, 1, nil)
-		for _, tc := range []struct{ method, path, body, want string }{
-			{"GET", "/anomalies?licence_id=" + licenseID(1), "", "did you mean license_id?"},
-			{"GET", "/anomalies?customer_id=acme", "", `"customer_id":"is unknown`},
-			{"GET", "/reports/usage?customer=acme", "", "did you mean customer_id?"},
-			{"GET", "/dashboard?days=7", "", `"days":"is unknown`},
-			{"GET", license + "/patterns?day=7", "", "did you mean days?"},
-			{"GET", license + "/risk-score?days=7", "", `"days":"is unknown`},
-			{"POST", license + "/anomalies/detect?sensitivity=2", "", `"sensitivity":"is unknown`},
-			{"POST", license + "/anomalies/detect", `{"sensitivty": 2}`, "did you mean sensitivity?"},
-			{"PATCH", "/anomalies/" + licenseID(2), `{"state": "false_positive"}`, "known are note, status"},
-			{"PATCH", "/anomalies/" + licenseID(2) + "?status=open", "", `"status":"is unknown`},
-		} {
-			if got := k.call(tc.method, tc.path, tc.body); got.status != 400 || !strings.Contains(got.text, tc.want) {
-				t.Errorf("%s %s %s: %d %s, want %s", tc.method, tc.path, tc.body, got.status, got.text, tc.want)
-			}
-		}
-	})
-}
-
 // TestFloatingLicenseIsNotShared lets five workstations run by five leases that need no seat. What the license is was
 // told before the span that is looked at on request.
 func TestFloatingLicenseIsNotShared(t *testing.T) {

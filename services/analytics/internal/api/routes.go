@@ -31,17 +31,14 @@ func New(d Deps) *API { return &API{d} }
 
 // Routes is the whole public surface of the service, beside what every service has.
 func (a *API) Routes(r gin.IRouter) {
-	v1 := r.Group("/api/v1/analytics", a.RequireAPIKey, httpx.Wrap(refuseBound), httpx.StrictMembers())
-	plain := httpx.OnlyQuery()
-	v1.GET("/licenses/:license_id/patterns", httpx.OnlyQuery("days"), httpx.Wrap(a.patterns))
-	v1.POST("/licenses/:license_id/anomalies/detect", httpx.Timeout(longWork), plain, httpx.Wrap(a.detect))
-	v1.GET("/licenses/:license_id/risk-score", plain, httpx.Wrap(a.risk))
-	v1.GET("/reports/usage", httpx.Timeout(longWork),
-		httpx.OnlyQuery("days", "format", "customer_id", "cursor", "limit"), httpx.Wrap(a.report))
-	v1.GET("/dashboard", plain, httpx.Wrap(a.dashboard))
-	v1.GET("/anomalies", httpx.OnlyQuery("license_id", "type", "status", "severity", "since", "cursor", "limit"),
-		httpx.Wrap(a.anomalies))
-	v1.PATCH("/anomalies/:anomaly_id", plain, httpx.Wrap(a.judge))
+	v1 := r.Group("/api/v1/analytics", a.RequireAPIKey, httpx.Wrap(refuseBound))
+	v1.GET("/licenses/:license_id/patterns", httpx.Wrap(a.patterns))
+	v1.POST("/licenses/:license_id/anomalies/detect", httpx.Timeout(longWork), httpx.Wrap(a.detect))
+	v1.GET("/licenses/:license_id/risk-score", httpx.Wrap(a.risk))
+	v1.GET("/reports/usage", httpx.Timeout(longWork), httpx.Wrap(a.report))
+	v1.GET("/dashboard", httpx.Wrap(a.dashboard))
+	v1.GET("/anomalies", httpx.Wrap(a.anomalies))
+	v1.PATCH("/anomalies/:anomaly_id", httpx.Wrap(a.judge))
 }
 
 // refuseBound refuses API keys that are bound to a product: to them, licenses of other products do not exist, and what
