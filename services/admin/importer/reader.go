@@ -43,7 +43,8 @@ func newReader(from io.Reader, format string, mapped map[string]string) (*reader
 	r := &reader{table: t, from: format, names: map[string]string{}, ours: mapped}
 	for heading, name := range mapped {
 		if !slices.Contains(t.columns, heading) {
-			return nil, fmt.Errorf("--map names the column %q, which the file does not have; it has %q", heading, t.columns)
+			return nil, fmt.Errorf("--map names the column %q, which the file does not have; it has %q", heading,
+				t.columns)
 		}
 		if _, known := columns[name]; !known && name != "" && !strings.HasPrefix(name, metadataPrefix) {
 			return nil, fmt.Errorf("--map %s=%s: there is no column %s here; there are %s, and metadata.NAME", heading,

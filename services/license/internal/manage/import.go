@@ -223,8 +223,8 @@ type importRow struct {
 	refusal error
 }
 
-// size is what a row adds to a transaction, in licenses: a user takes several statements, and so does what a counter has
-// counted, while devices are written together.
+// size is what a row adds to a transaction, in licenses: a user takes several statements, and so does what a counter
+// has counted, while devices are written together.
 func (r *importRow) size() int {
 	return 1 + userSize*len(r.license.Users) + len(r.license.Devices) + len(r.license.Used)
 }
