@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // rotate gives a license another key and returns it.
@@ -57,8 +58,8 @@ func TestRotateKeyWithAnOverlap(t *testing.T) {
 			w.want(process.post("activate", device(old, "third")), http.StatusNotFound, "LICENSE_NOT_FOUND")
 			w.want(process.post("validate", device(key, "pc")), http.StatusOK, "")
 		}
-		if w.found(old) != 0 {
-			t.Error("a key that has ended finds the license")
+		if w.found(old) != 1 {
+			t.Error("a key that has ended finds no license")
 		}
 	})
 }
@@ -160,6 +161,39 @@ func TestRotateKeyAnswersAndRefusals(t *testing.T) {
 		revealed := w.manage(http.MethodPost, "/"+id+"/reveal-key", `{}`)
 		if revealed.body["license_key"] != first.body["license_key"] {
 			t.Errorf("revealed %v", revealed.body)
+		}
+	})
+}
+
+// TestFormerKeysAreFound: who reads out a key that was replaced is no stranger to support.
+func TestFormerKeysAreFound(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, old := w.create(1, 1)
+		found := func(key string) (ids []string) {
+			page := w.manage(http.MethodPost, "/search", `{"license_key":"`+key+`"}`)
+			for _, l := range page.body["licenses"].([]any) {
+				ids = append(ids, l.(map[string]any)["license_id"].(string))
+			}
+			return ids
+		}
+		current := w.rotate(id, 0)
+		stopped := w.clock.Now().UTC().Format(time.RFC3339)
+		w.clock.Advance(time.Minute)
+		if got := found(strings.ToLower(old)); len(got) != 1 || got[0] != id {
+			t.Errorf("found by the former key: %v", got)
+		}
+		explained := w.explain(`{"license_key":"` + old + `","hardware_id":"pc"}`)
+		failed := explained.failed()
+		if explained.body["error_code"] != errcode.LicenseNotFound || failed["check"] != "known" ||
+			failed["observed"] != id || !strings.Contains(failed["reason"].(string), "was replaced") ||
+			!strings.Contains(failed["reason"].(string), stopped) || explained.body["license"] == nil {
+			t.Errorf("explained: %s", explained.raw)
+		}
+		w.want(w.post("validate", device(old, "pc")), http.StatusNotFound, errcode.LicenseNotFound)
+		w.want(w.post("activate", device(current, "pc")), http.StatusCreated, "")
+		other, _ := w.made(`{"customer_id":"other","license_key":"` + old + `"}`)
+		if got := found(old); len(got) != 1 || got[0] != other {
+			t.Errorf("found by the key that another license has: %v", got)
 		}
 	})
 }

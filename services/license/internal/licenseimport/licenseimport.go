@@ -124,7 +124,7 @@ func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Op
 func (s *Imports) find(ctx context.Context, key string) (id string, e *licensing.EnrollmentKey, err error) {
 	id, e, err = s.Reads.ByKey(ctx, key, s.Clock.Now())
 	if errors.Is(err, licensing.ErrNotFound) {
-		id, err = s.Store.LicenseOfFormerKey(ctx, key)
+		id, _, err = s.Reads.FormerKey(ctx, key)
 	}
 	return id, e, err
 }

@@ -18,8 +18,6 @@ type Store interface {
 	// Hold keeps everybody else from changing or making what rows name until the transaction ends, in the order in
 	// which the whole service locks: the rows then wait for nobody, whatever their order. It makes nothing.
 	Hold(ctx context.Context, n Names) error
-	// LicenseOfFormerKey is the license that had a key before a rotation, also one that works no more; empty for none.
-	LicenseOfFormerKey(ctx context.Context, key string) (licenseID string, err error)
 	// Product reads a product by its code; catalog.ErrProductNotFound.
 	Product(ctx context.Context, code string) (catalog.Product, error)
 }

@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,12 @@ func (s *Explainer) Explain(ctx context.Context, q Question) (Explanation, error
 		return Explanation{}, err
 	}
 	ch, err := s.asked(ctx, &q)
+	if errors.Is(err, ErrNotFound) && q.Key != nil {
+		replaced, err := s.replaced(ctx, &e, &q)
+		if replaced || err != nil {
+			return e, err
+		}
+	}
 	if err == nil {
 		e.named(&ch.License, &q)
 		stored := ch.License
@@ -215,6 +222,26 @@ func (e *Explanation) nobody(err error) bool {
 		}
 	}
 	return false
+}
+
+// replaced tells whether the key of a call is a former one that works no more, of which only administrators are told.
+func (s *Explainer) replaced(ctx context.Context, e *Explanation, q *Question) (bool, error) {
+	id, until, err := s.Reads.FormerKey(ctx, *q.Key)
+	if id == "" {
+		return false, err
+	}
+	l, err := s.Reads.Find(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	e.License = &l
+	a := checks[0].failedAnswer(Request{License: &l})
+	a.Limit = timeValue(until)
+	a.say(fmt.Sprintf("the key was replaced by another one and stopped working on %s, so its client is told that there "+
+		"is no such license; use the key that the license has now", until.Format(time.RFC3339)))
+	e.add(a, ErrNotFound)
+	e.withoutLicense(q)
+	return true, nil
 }
 
 // errOtherProduct is ErrNotFound in the words for administrators; clients are not told that there is such a license.

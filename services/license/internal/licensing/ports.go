@@ -113,6 +113,9 @@ type Reads interface {
 	Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error)
 	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)
+	// FormerKey finds the id of the license that had a key before a rotation, also one that works no more, and when
+	// that stops; empty for none.
+	FormerKey(ctx context.Context, key string) (licenseID string, until time.Time, err error)
 	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
 	ByKey(ctx context.Context, key string, now time.Time) (licenseID string, e *EnrollmentKey, err error)
 	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.

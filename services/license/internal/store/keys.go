@@ -132,7 +132,7 @@ func (s *Store) writeKeys(tx *gorm.DB, l *licensing.License, c *licensing.KeyCha
 }
 
 // keptFormerKeys is how many keys of a license stay known after their end: an import of a file that has one of them is
-// about this license.
+// about this license, and administrators find it by them.
 const keptFormerKeys = 20
 
 const (
@@ -206,15 +206,16 @@ func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	return count > 0, err
 }
 
-// LicenseOfFormerKey implements licenseimport.Store.
-func (s *Store) LicenseOfFormerKey(ctx context.Context, key string) (licenseID string, err error) {
-	hashes := keyHashes(s.keys.Ring, licensing.NormalizeKey(key))
-	var ids []string
-	err = s.db.Read(ctx).Table("former_keys").Where("key_hash IN ?", hashes).Limit(1).Pluck("license_id", &ids).Error
-	if len(ids) == 0 {
-		return "", translate(err)
+// FormerKey implements licensing.Reads. Of several licenses that had the key one after the other, it is the last.
+func (s *Store) FormerKey(ctx context.Context, key string) (licenseID string, until time.Time, err error) {
+	var rows []formerKeyRow
+	err = s.db.Read(ctx).Table("former_keys").Select("license_id", "valid_until").
+		Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(key))).
+		Order("valid_until DESC").Limit(1).Find(&rows).Error
+	if len(rows) == 0 {
+		return "", time.Time{}, translate(err)
 	}
-	return ids[0], nil
+	return rows[0].LicenseID, rows[0].ValidUntil.UTC(), nil
 }
 
 func enrollmentHash(normalized string) []byte {

@@ -84,11 +84,11 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "product_id"}, Values: anys(ids)})
 	}
 	if f.Key != nil {
-		found, err := s.findKey(ctx, *f.Key, now)
-		if err != nil && !errors.Is(err, db.ErrNotFound) {
+		ids, err := s.ofKey(ctx, *f.Key, now)
+		if err != nil {
 			return nil, err
 		}
-		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(found.ids(now))})
+		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)})
 	}
 	if f.Status == licensing.StatusInGrace {
 		since, err := s.graceSince(ctx, now)
@@ -104,6 +104,19 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		return q
 	}, nil
+}
+
+// ofKey is the license that has a key or had it, or none.
+func (s *Store) ofKey(ctx context.Context, key string, now time.Time) ([]string, error) {
+	found, err := s.findKey(ctx, key, now)
+	if !errors.Is(err, db.ErrNotFound) {
+		return found.ids(now), err
+	}
+	id, _, err := s.FormerKey(ctx, key)
+	if id == "" {
+		return nil, err
+	}
+	return []string{id}, nil
 }
 
 // graceSince is an instant at which no license ended that is in grace still: the longest grace of all before now. It
