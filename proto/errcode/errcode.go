@@ -89,6 +89,7 @@ const (
 	ConsumptionLimitExceeded = "CONSUMPTION_LIMIT_EXCEEDED"
 	CounterNotFound          = "COUNTER_NOT_FOUND"
 	CounterInUse             = "COUNTER_IN_USE"
+	OperationNotFound        = "OPERATION_NOT_FOUND"
 )
 
 // The codes of groups, users and trials.

@@ -116,9 +116,10 @@ func TestConsumeBadInput(t *testing.T) {
 		} {
 			w.want(w.post("validate", with(key, members)), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
-		for _, members := range []string{`"operation_id":""`, `"operation_id":"unknown"`, `"x":1`} {
+		for _, members := range []string{`"operation_id":""`, `"x":1`} {
 			w.want(w.post("consume/undo", with(key, members)), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
+		w.want(w.post("consume/undo", with(key, `"operation_id":"unknown"`)), http.StatusNotFound, "OPERATION_NOT_FOUND")
 		w.wantUsed(id, "c", 0)
 	})
 }
@@ -153,7 +154,7 @@ func TestUndo(t *testing.T) {
 		w.want(w.consume(key, `"counter":"c","amount":2,"operation_id":"o"`), http.StatusOK, "")
 		w.want(w.consume(key, `"counter":"c","amount":1`), http.StatusOK, "")
 		laptop := strings.Replace(with(key, `"operation_id":"o"`), `"pc"`, `"laptop"`, 1)
-		w.want(w.post("consume/undo", laptop), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.post("consume/undo", laptop), http.StatusNotFound, "OPERATION_NOT_FOUND")
 		for range 2 {
 			undone := w.post("consume/undo", with(key, `"operation_id":"o"`))
 			w.want(undone, http.StatusOK, "")

@@ -131,8 +131,7 @@ func disagreement(explained, called answer) string {
 		}
 	case failed == nil || explained.body["verdict"] != "refused" || failed["remedy"] == nil:
 		return fmt.Sprintf("refused with %v, explained as %s", code, explained.raw)
-	// a validation without a seat is answered without words
-	case called.status != http.StatusOK && failed["reason"] != reason && failed["check"] != "product_matches":
+	case failed["reason"] != reason && failed["check"] != "product_matches":
 		return fmt.Sprintf("refused with %q, explained with %q", reason, failed["reason"])
 	}
 	return ""

@@ -3,6 +3,7 @@ package license_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,12 @@ func TestRenewAndConvert(t *testing.T) {
 		w.want(w.manage("POST", "/"+id+"/convert", ``), http.StatusConflict, "LICENSE_NOT_TRIAL")
 		endless, _ := w.create(1, 0)
 		w.want(w.manage("POST", "/"+endless+"/renew", `{"days":1}`), http.StatusConflict, "LICENSE_PERPETUAL")
+		waiting, _ := w.with(`"is_trial":true,"duration_days":14,"starts":"first_activation"`)
+		got := w.manage("POST", "/"+waiting+"/renew", `{"days":1}`)
+		w.want(got, http.StatusConflict, "LICENSE_PERPETUAL")
+		if !strings.Contains(got.raw, "duration_days") || !strings.Contains(got.raw, "convert") {
+			t.Errorf("a trial that waits for its start: %s", got.raw)
+		}
 		made := w.manage("POST", "", `{"customer_id":"acme","is_trial":true,"duration_days":14,`+
 			`"starts":"first_activation"}`)
 		trial, key := made.body["license_id"].(string), made.body["license_key"].(string)

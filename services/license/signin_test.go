@@ -42,6 +42,10 @@ func (w *world) waits(got answer, seconds string) {
 	if after := got.header.Get("Retry-After"); after != seconds {
 		w.t.Errorf("Retry-After: %s, want %s", after, seconds)
 	}
+	if details := got.body["details"].(map[string]any); fmt.Sprint(details["retry_after_seconds"]) != seconds ||
+		!strings.Contains(got.raw, "sign-in is locked for "+seconds+" s") {
+		w.t.Errorf("the lock is not named: %s", got.raw)
+	}
 }
 
 func TestGuessesAtAnAccountWaitLongerAndLonger(t *testing.T) {

@@ -20,8 +20,8 @@ import (
 )
 
 type validateResponse struct {
-	Valid     bool        `json:"valid"`
-	ErrorCode string      `json:"error_code,omitempty"`
+	Valid bool `json:"valid"`
+	*refusedBody
 	LicenseID string      `json:"license_id"`
 	Product   string      `json:"product"`
 	Policy    *string     `json:"policy"`
@@ -37,6 +37,18 @@ type validateResponse struct {
 	SignedStatement string `json:"signed_statement,omitempty"`
 }
 
+// refusedBody is what a validation that is not valid has of an error.
+type refusedBody struct {
+	Error     string         `json:"error"`
+	ErrorCode string         `json:"error_code"`
+	Details   map[string]any `json:"details"`
+}
+
+func newRefusedBody(err error) *refusedBody {
+	e := apierr.From(wire.Refusal(err))
+	return &refusedBody{e.Message, e.Code, e.Details}
+}
+
 type entitlementAnswer struct {
 	Granted   bool       `json:"granted"`
 	ExpiresAt *time.Time `json:"expires_at"`
@@ -46,8 +58,10 @@ type entitlementAnswer struct {
 // appendJSON appends what encoding/json makes of r, in a fifth of its time: no answer is asked for as often.
 func (r *validateResponse) appendJSON(b []byte) []byte {
 	b = strconv.AppendBool(append(b, `{"valid":`...), r.Valid)
-	if r.ErrorCode != "" {
+	if r.refusedBody != nil {
+		b = httpx.AppendString(append(b, `,"error":`...), r.Error)
 		b = httpx.AppendString(append(b, `,"error_code":`...), r.ErrorCode)
+		b = appendRare(append(b, `,"details":`...), r.Details)
 	}
 	b = httpx.AppendString(append(b, `,"license_id":`...), r.LicenseID)
 	b = httpx.AppendString(append(b, `,"product":`...), r.Product)
@@ -261,7 +275,7 @@ func (a *API) newValidateResponse(
 		Standing:  wire.NewStanding(&v.License.Terms, v.Status),
 	}
 	if !v.Valid {
-		resp.ErrorCode = licensing.ErrNotActivated.Code
+		resp.refusedBody = newRefusedBody(v.Refusal)
 	}
 	if len(req.Entitlements) > 0 {
 		resp.Entitlements = newEntitlementAnswers(v.License.AskEntitlements(req.Entitlements, now))

@@ -29,8 +29,8 @@ func TestTheAnswerIsWhatJSONWrites(t *testing.T) {
 			LicenseType: "time-limited", IsTrial: true, Status: "in_grace", Grace: true, GraceEndsAt: &end,
 			Starts: "first_activation", DurationDays: 14, DurationMonths: 1,
 		}},
-		{ErrorCode: "DEVICE_NOT_ACTIVATED", Features: []string{},
-			Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
+		{refusedBody: &refusedBody{`a "text"`, "DEVICE_NOT_ACTIVATED", map[string]any{"license_id": "1"}},
+			Features: []string{}, Limits: wire.Limits{MaxDevices: new(-1), CurrentDevices: 1 << 40}},
 		{Valid: true, SignedStatement: "-----BEGIN LATCHKEY CERTIFICATE-----\nYQ==\n"},
 	} {
 		sameAsJSON(t, r)
@@ -45,7 +45,8 @@ func FuzzTheAnswerIsWhatJSONWrites(f *testing.F) {
 		const begin, years = -62135596800, 9999 * 365 * 86400 // later ends are no JSON, and no database holds them
 		end := time.Unix(begin+int64(uint64(seconds-begin)%years), nanos%1e9).UTC()
 		sameAsJSON(t, validateResponse{
-			Valid: valid, ErrorCode: code, LicenseID: id, ExpiresAt: &end, Features: []string{feature, code},
+			Valid: valid, refusedBody: &refusedBody{feature, code, map[string]any{"license_id": id}}, LicenseID: id,
+			ExpiresAt: &end, Features: []string{feature, code},
 			Limits: wire.Limits{MaxDevices: &seats, CurrentDevices: taken}, Cached: cached, Product: id,
 			Policy: &feature,
 		})

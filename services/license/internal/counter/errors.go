@@ -12,6 +12,9 @@ var (
 		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
 		"this entitlement names no counter, so nothing of it can be consumed; name a counter instead")
+	errNoOperation = apierr.New(apierr.NotFound, errcode.OperationNotFound,
+		"no operation of this device in the last 24 hours has this operation_id, so nothing of it was counted; there is "+
+			"nothing to give back")
 	errReportSignature = apierr.New(apierr.Unauthenticated, errcode.InvalidSignature,
 		"the usage report is not signed by the key that this device sent with its last request for a license file; "+
 			"ask for a file with device_public_key first")
@@ -22,6 +25,3 @@ var (
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
 		"this operation_id came before with another request; use a new one for a new operation")
 )
-
-// errNoOperation is told by its member, because operations have no path.
-var errNoOperation = apierr.InvalidField("operation_id", "no operation of this device in the last 24 hours has this id")

@@ -20,7 +20,7 @@ type Undo struct {
 }
 
 // Undo takes an operation of the device back, once; a repeated call answers what was refunded then. The operation is
-// the first of these ids that is known. Errors: those of Consume, and VALIDATION_ERROR where none is.
+// the first of these ids that is known. Errors: those of Consume, and OPERATION_NOT_FOUND where none is.
 func (s *Counters) Undo(ctx context.Context, key string, c licensing.Client, ids ...string) (undone Undo, err error) {
 	found, _, err := s.Seats.LicenseByKey(ctx, key, &c)
 	if err != nil {

@@ -136,7 +136,7 @@ var errBorrowers = ErrLeaseLimit.WithMessagef(
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
 var errNothingToRenew = ErrPerpetual.WithMessagef(
 	"the time of the license begins to run with its first activation, so it has no end " +
-		"that could move; change its duration by PATCH")
+		"that could move; change duration_days or duration_months by PATCH, or sell a trial by convert")
 
 // errOfflineHours names the member because it is the only one of the call.
 var errOfflineHours = apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours")

@@ -11,7 +11,9 @@ import (
 // Validation is the answer about a known, usable license.
 type Validation struct {
 	// Valid is false when the device has no seat yet.
-	Valid   bool
+	Valid bool
+	// Refusal is the verdict on that device, nil where Valid.
+	Refusal error
 	License *License
 	// HardwareID is that of the seat, where Valid: that of the device before its other ids.
 	HardwareID string
@@ -44,7 +46,7 @@ func (s *Seats) ValidateAnd(
 	if err != nil {
 		err = s.UseRefused(now, l.ID, key, c, err)
 		if errors.Is(err, ErrNotActivated) { // told to the caller as a result
-			return Validation{License: l, Status: l.usableStatus(now)}, nil
+			return Validation{Refusal: err, License: l, Status: l.usableStatus(now)}, nil
 		}
 		return Validation{}, err
 	}

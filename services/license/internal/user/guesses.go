@@ -3,6 +3,7 @@ package user
 import (
 	"context"
 	"encoding/hex"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -73,9 +74,17 @@ func (s *SignIns) admit(ctx context.Context, u *User, a Attempt) (passed func(),
 	})
 	if !d.Allowed {
 		passed()
-		return nil, ratelimit.ErrExceeded.WithRetryAfter(d.RetryAfter)
+		return nil, heldUp(d.RetryAfter)
 	}
 	return passed, nil
+}
+
+// heldUp refuses an attempt before the password is looked at.
+func heldUp(wait time.Duration) error {
+	seconds := int(math.Ceil(wait.Seconds()))
+	return ratelimit.ErrExceeded.WithMessagef(
+		"sign-in is locked for %d s, because too many wrong passwords came before; wait that long and try again", seconds).
+		With("retry_after_seconds", seconds).WithRetryAfter(wait)
 }
 
 // admit is the decision on an attempt. The outcome shows in none of the limits.
