@@ -93,11 +93,17 @@ func (h *Health) check(ctx context.Context) httpx.Readiness {
 	if err := h.deps.DB.Ping(ctx); err != nil {
 		r.Ready = false
 		r.Dependencies["database"] = "away: it does not answer"
-	} else if err := h.checkWritable(ctx); err != nil {
+	} else if err := h.checkWritable(ctx); err != nil && !db.IsReadOnly(err) {
 		r.Ready = false
-		r.Dependencies["database"] = unwritable(err)
-	} else if h.keys != nil {
-		h.checkMasterKeys(ctx, &r)
+		r.Dependencies["database"] = "away: it takes no changes; is its disk full?"
+	} else {
+		if err != nil { // what only reads goes on
+			r.Dependencies["database"] = "degraded: it takes no changes; it is a standby, or " +
+				"default_transaction_read_only is on"
+		}
+		if h.keys != nil {
+			h.checkMasterKeys(ctx, &r)
+		}
 	}
 	switch state := h.deps.Bus.State(); {
 	case !state.Connected:
@@ -120,18 +126,10 @@ func (h *Health) checkWritable(ctx context.Context) error {
 	failedBefore := h.writeErr != nil
 	h.written, h.writeErr = time.Now(), d.CheckWritable(ctx)
 	if h.writeErr != nil && !failedBefore {
-		h.deps.Log.ErrorContext(ctx, "not ready: the database takes no changes", "error", h.writeErr,
+		h.deps.Log.ErrorContext(ctx, "the database takes no changes", "error", h.writeErr,
 			"remedy", db.ServerRemedy(h.writeErr))
 	}
 	return h.writeErr
-}
-
-// unwritable says why the database takes no changes.
-func unwritable(err error) string {
-	if db.IsReadOnly(err) {
-		return "away: it takes no changes; it is a standby, or default_transaction_read_only is on"
-	}
-	return "away: it takes no changes; is its disk full?"
 }
 
 // checkMasterKeys needs the database.

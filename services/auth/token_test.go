@@ -119,7 +119,7 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 		}
 	}
 	const address = "192.0.2.1" // of requests that httptest makes
-	told(&licensev1.CheckDeviceRequest{Address: address, AppVersion: "1.4", IsVm: true, UserToken: "usr_a"})
+	told(&licensev1.CheckDeviceRequest{Address: address, AppVersion: "1.4", IsVm: true, UserToken: new("usr_a")})
 	version := proto.Int32(w.license.version)
 	w.refresh(p.Refresh).is(200, "").into(&p)
 	told(&licensev1.CheckDeviceRequest{Address: address, LicenseVersion: version})

@@ -129,10 +129,10 @@ func TestCheckDevice(t *testing.T) {
 // checkDevice asks as auth does, before it gives a device tokens, with the members that explain has.
 func (w *world) checkDevice(members map[string]any) answer {
 	w.t.Helper()
-	asked := licensev1.CheckDeviceRequest{IsVm: members["is_vm"] == true}
+	asked := licensev1.CheckDeviceRequest{IsVm: members["is_vm"] == true, UserToken: new("")}
 	for member, into := range map[string]*string{
 		"license_id": &asked.LicenseId, "hardware_id": &asked.HardwareId, "app_version": &asked.AppVersion,
-		"address": &asked.Address, "user_token": &asked.UserToken,
+		"address": &asked.Address, "user_token": asked.UserToken,
 	} {
 		*into, _ = members[member].(string)
 	}

@@ -66,7 +66,6 @@ type sharing struct {
 	overSeats []int64    // quarter hours with more devices running than seats
 	overlaps  []overlap  // proofs that one device runs on two networks
 	rounds    []dayCount // times a day that a seat came back to a device after others elsewhere had it
-	spread    []dayCount // devices that were used on networksPerDay and more, by day
 }
 
 // overlap is one proof; What is its number among the words.
@@ -80,7 +79,6 @@ func (m *sharing) walk(c *codec) {
 	list(c, &m.overSeats, maxMarks, (*codec).time)
 	list(c, &m.overlaps, maxMarks, (*codec).overlap)
 	list(c, &m.rounds, dayCounters, (*codec).dayCount)
-	list(c, &m.spread, dayCounters, (*codec).dayCount)
 }
 
 func (c *codec) overlap(o *overlap) {

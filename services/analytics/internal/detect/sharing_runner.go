@@ -34,6 +34,8 @@ type runner struct {
 	// Networks are those of the day Day, by vicinity.
 	Day      int64
 	Networks []uint64
+	// Spread are the days of the last 7 on which they were networksPerDay and more.
+	Spread []dayCount
 }
 
 // stream is a device's use through one network.
@@ -55,6 +57,7 @@ func (c *codec) runner(r *runner) {
 	list(c, &r.Streams, maxStreams, (*codec).stream)
 	c.int(&r.Day)
 	list(c, &r.Networks, maxSpread, (*codec).hash)
+	list(c, &r.Spread, dayCounters, (*codec).dayCount)
 }
 
 func (c *codec) stream(s *stream) {

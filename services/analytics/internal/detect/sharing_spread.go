@@ -40,7 +40,7 @@ func (m *sharing) spreads(st *step, r *runner) {
 		return
 	}
 	if !st.reaches(before, networksPerDay) {
-		m.spread = addDay(m.spread, dayOf(st.clock), r.Day, 1)
+		r.Spread = addDay(r.Spread, dayOf(st.clock), r.Day, 1)
 	}
 	if n > before {
 		st.note(sharingSpread, week)
@@ -49,19 +49,20 @@ func (m *sharing) spreads(st *step, r *runner) {
 	if burst {
 		score += 0.15
 	}
-	if !burst && len(m.spread) < spreadDays {
+	days := len(r.Spread)
+	if !burst && days < spreadDays {
 		return
 	}
-	m.raise(st, score, func(f *Finding) { m.describeSpread(f, n) })
+	m.raise(st, score, func(f *Finding) { describeSpread(f, n, days) })
 }
 
-func (m *sharing) describeSpread(f *Finding, networks int) {
+func describeSpread(f *Finding, networks, days int) {
 	f.Observed = fmt.Sprintf("%s in a day", count(networks, "network"))
 	if networks == maxSpread {
 		f.Observed = fmt.Sprintf("%s or more in a day", count(networks, "network"))
 	}
 	f.Reason = fmt.Sprintf("The same hardware id was in use on %s; days of the last 7 with that many: %d.",
-		f.Observed, len(m.spread))
+		f.Observed, days)
 	f.Expected = Expected{High: networksPerDay - 1}
 	f.Considered = []string{
 		"travel, a phone's connection, a VPN: these are a few networks a day",

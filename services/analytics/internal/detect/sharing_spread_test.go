@@ -114,6 +114,16 @@ func spreadStories() []story {
 		{"laptop over four networks a day", func() *scenario { return laptop("") }, nil, ""},
 		{"laptop over four networks a day with one session", func() *scenario { return laptop("same") }, nil, ""},
 		{"a day at a fair on many networks", func() *scenario { return starts(1, 12, same) }, nil, ""},
+		{"two laptops, each a day at a fair on many networks", func() *scenario {
+			s := licensed(2)
+			for d, laptop := range []string{"pc", "other"} {
+				s.activate(day(d, 7), laptop, far(0))
+				for i := range 12 {
+					s.add(day(d, 8+float64(i)/2), eventsv1.TypeLicenseValidated, laptop, far(i)).SessionID = laptop
+				}
+			}
+			return s
+		}, nil, ""},
 		{"carrier that gives each call another address", func() *scenario { return wanders("", carrier()...) },
 			nil, ""},
 		{"carrier that gives each call another address, with one session",

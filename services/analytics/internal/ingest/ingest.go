@@ -81,7 +81,7 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 const grownAtOnce = 500
 
 // DescribeGrown writes what is known by now of findings that have grown since they were told: without further events
-// nothing else would.
+// nothing else would. One that was replaced as the consumer forgets them.
 func (c *Consumer) DescribeGrown(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,12 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 		for i, k := range keys {
 			findings[i] = grown[k]
 		}
-		if _, err := c.store.Record(ctx, findings, c.clock.Now()); err != nil {
+		err := c.store.Describe(ctx, c.clock.Now(), c.memory.epoch, findings)
+		if errors.Is(err, usage.ErrFenced) {
+			c.memory, c.repeats = nil, true
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("describe findings that have grown: %w", err)
 		}
 		for _, k := range keys {

@@ -48,7 +48,7 @@ func (j *journal) fails(call string) error {
 
 func (j *journal) TakeOver(context.Context) (usage.Progress, error) { return j.progress, nil }
 
-func (j *journal) Record(context.Context, []detect.Finding, time.Time) (int, error) { return 0, nil }
+func (j *journal) Describe(context.Context, time.Time, int64, []detect.Finding) error { return nil }
 
 func (j *journal) Taken(context.Context, []usage.Event) (map[string]bool, error) { return nil, nil }
 

@@ -111,6 +111,17 @@ func (s *Store) Record(ctx context.Context, findings []detect.Finding, now time.
 	return created, err
 }
 
+// Describe implements ingest.Store.
+func (s *Store) Describe(ctx context.Context, now time.Time, epoch int64, findings []detect.Finding) error {
+	return db.Error(s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		if err := s.hold(tx, epoch); err != nil {
+			return err
+		}
+		_, err := s.record(ctx, tx, findings, now)
+		return err
+	}))
+}
+
 // record enters findings among the anomalies of their subjects, announces those that are new, and brings the risk of
 // their licenses up to date.
 func (s *Store) record(ctx context.Context, tx *gorm.DB, findings []detect.Finding, now time.Time) (int, error) {

@@ -62,12 +62,14 @@ func (s *Store) SnapshotAt(ctx context.Context, licenseID string, moment time.Ti
 	return nil, nil
 }
 
-// LatestUses are the last events, at most so many, that show a device at work.
-func (s *Store) LatestUses(ctx context.Context, limit int) ([]usage.Event, error) {
+// RecentUses are events since a time that show a device at work: any of them, at most so many, because finding the last
+// would read them all.
+func (s *Store) RecentUses(ctx context.Context, since time.Time, limit int) ([]usage.Event, error) {
 	var rows []eventRow
-	err := s.db.Read(ctx).Table("events").Where("type IN ?", []string{eventsv1.TypeLicenseValidated,
-		eventsv1.TypeLicenseHeartbeat, eventsv1.TypeLicenseActivated}).
-		Order("position DESC").Limit(limit).Find(&rows).Error
+	err := s.db.Read(ctx).Table("events").Where("occurred_at >= ?", since).
+		Where("type IN ?", []string{eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseHeartbeat,
+			eventsv1.TypeLicenseActivated}).
+		Limit(limit).Find(&rows).Error
 	if err != nil {
 		return nil, db.Error(err)
 	}

@@ -30,7 +30,7 @@ func NewDevices(c *app.Core) Devices {
 func (d Devices) CheckDevice(ctx context.Context, from credential.Caller, of credential.Device) (int, error) {
 	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: of.LicenseID, HardwareId: of.HardwareID, AppVersion: of.AppVersion, IsVm: of.IsVM,
-		Product: from.Product, Address: from.IP, UserToken: of.UserToken,
+		Product: from.Product, Address: from.IP, UserToken: &of.UserToken,
 	}))
 	if err != nil {
 		return 0, err

@@ -68,6 +68,7 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 		BoundProduct: m.GetProduct(),
 	}
 	if m.LicenseVersion == nil {
+		c.Holder = m.UserToken == nil // an earlier auth asks: that the device has its seat was enough
 		var err error
 		if c.User, err = s.signedIn(ctx, m); err != nil {
 			return licensing.Seat{}, err

@@ -40,7 +40,8 @@ type CheckDeviceRequest struct {
 	// is_vm tells that the device says it is a virtual machine.
 	IsVm bool `protobuf:"varint,7,opt,name=is_vm,json=isVm,proto3" json:"is_vm,omitempty"`
 	// user_token proves the user for whom a token is about to be issued; licenses of products that people sign in to want it.
-	UserToken     string `protobuf:"bytes,8,opt,name=user_token,json=userToken,proto3" json:"user_token,omitempty"`
+	// It is absent in requests of an auth of an earlier version.
+	UserToken     *string `protobuf:"bytes,8,opt,name=user_token,json=userToken,proto3,oneof" json:"user_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,8 +126,8 @@ func (x *CheckDeviceRequest) GetIsVm() bool {
 }
 
 func (x *CheckDeviceRequest) GetUserToken() string {
-	if x != nil {
-		return x.UserToken
+	if x != nil && x.UserToken != nil {
+		return *x.UserToken
 	}
 	return ""
 }
@@ -342,7 +343,7 @@ var File_latchkey_license_v1_license_proto protoreflect.FileDescriptor
 
 const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
-	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x02\n" +
+	"!latchkey/license/v1/license.proto\x12\x13latchkey.license.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb3\x02\n" +
 	"\x12CheckDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x1f\n" +
@@ -353,10 +354,11 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\aaddress\x18\x05 \x01(\tR\aaddress\x12\x1f\n" +
 	"\vapp_version\x18\x06 \x01(\tR\n" +
 	"appVersion\x12\x13\n" +
-	"\x05is_vm\x18\a \x01(\bR\x04isVm\x12\x1d\n" +
+	"\x05is_vm\x18\a \x01(\bR\x04isVm\x12\"\n" +
 	"\n" +
-	"user_token\x18\b \x01(\tR\tuserTokenB\x12\n" +
-	"\x10_license_version\"y\n" +
+	"user_token\x18\b \x01(\tH\x01R\tuserToken\x88\x01\x01B\x12\n" +
+	"\x10_license_versionB\r\n" +
+	"\v_user_token\"y\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
 	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +

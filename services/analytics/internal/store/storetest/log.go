@@ -80,16 +80,21 @@ func snapshots(t *testing.T, s *consumer) {
 	}
 }
 
-func latestUses(t *testing.T, s *consumer) {
+func recentUses(t *testing.T, s *consumer) {
 	other := use(2, now, detect.Observation{})
 	other.Type = eventsv1.TypeLicenseUpdated
 	early, late := use(1, now, detect.Observation{}), use(3, now.Add(-time.Hour), detect.Observation{})
 	for _, e := range []usage.Event{use(4, now, detect.Observation{}), early, other, late} {
 		s.commit(e)
 	}
-	latest, err := s.LatestUses(t.Context(), 2)
-	if err != nil || len(latest) != 2 || latest[0].EventID != late.EventID || latest[1].EventID != early.EventID {
-		t.Errorf("%+v, %v", latest, err)
+	for since, want := range map[time.Time]int{now: 2, now.Add(-2 * time.Hour): 3, now.Add(time.Hour): 0} {
+		got, err := s.RecentUses(t.Context(), since, 10)
+		if err != nil || len(got) != want {
+			t.Errorf("since %s: %+v, %v; want %d", since, got, err, want)
+		}
+	}
+	if got, err := s.RecentUses(t.Context(), now.Add(-2*time.Hour), 2); err != nil || len(got) != 2 {
+		t.Errorf("at most 2: %+v, %v", got, err)
 	}
 }
 
@@ -233,6 +238,13 @@ func epochs(t *testing.T, s *consumer) {
 	}
 	if err := s.Write(t.Context(), now, stale); !errors.Is(err, usage.ErrFenced) {
 		t.Fatalf("write under the earlier epoch: %v", err)
+	}
+	grown := []detect.Finding{finding(now, 0.5)}
+	if err := s.Describe(t.Context(), now, stale.Epoch, grown); !errors.Is(err, usage.ErrFenced) {
+		t.Errorf("describe under the earlier epoch: %v", err)
+	}
+	if found, err := s.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: id(1)}); err != nil || len(found) != 0 {
+		t.Errorf("anomalies: %+v, %v", found, err)
 	}
 	s.commit(use(2, now, detect.Observation{HardwareID: "A"}))
 	if l, err := s.License(t.Context(), id(1)); err != nil || l.Validations != 2 {

@@ -22,7 +22,7 @@ type Store interface {
 	usage.Log
 	CloseAnomalies(ctx context.Context, now time.Time) (int, error)
 	RescoreAfter(ctx context.Context, after string, now time.Time) (next string, err error)
-	LatestUses(ctx context.Context, limit int) ([]usage.Event, error)
+	RecentUses(ctx context.Context, since time.Time, limit int) ([]usage.Event, error)
 	Prune(ctx context.Context, x usage.Expiry) (int64, error)
 }
 
@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, *consumer){
 		"text survives": textSurvives, "license survives": licenseSurvives, "usable licenses": usableLicenses,
 		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "event log": eventLog,
-		"snapshots": snapshots, "latest uses": latestUses, "rollback": rollback,
+		"snapshots": snapshots, "recent uses": recentUses, "rollback": rollback,
 		"states survive": statesSurvive, "episodes": episodes, "addresses": addresses, "risk ages": riskAges,
 		"prune": prune, "forget": forget, "epochs": epochs,
 	} {
