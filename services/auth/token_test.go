@@ -109,7 +109,8 @@ func TestLicenseIsToldWhoCalls(t *testing.T) {
 	w := onSQLite(t)
 	var p pair
 	w.call("POST", "/api/v1/auth/token", w.client(),
-		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":"1.4","is_vm":true,"user_token":"usr_a"}`, licenseID, device)).
+		fmt.Sprintf(`{"license_id":%q,"hardware_id":%q,"app_version":"1.4","is_vm":true,"user_token":"usr_a"}`,
+			licenseID, device)).
 		is(200, "").into(&p)
 	told := func(want *licensev1.CheckDeviceRequest) {
 		t.Helper()

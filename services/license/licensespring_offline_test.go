@@ -171,8 +171,8 @@ func TestOwnOperationsCannotBeNamed(t *testing.T) {
 			"offline " + name + " ", " offline " + name + " ", "\u2003offline " + name + " ",
 		} {
 			body, _ := json.Marshal(guess)
-			w.want(w.post("consume/undo", with(key, `"operation_id":`+string(body))), http.StatusBadRequest,
-				"VALIDATION_ERROR")
+			w.want(w.post("consume/undo", with(key, `"operation_id":`+string(body))), http.StatusNotFound,
+				"OPERATION_NOT_FOUND")
 		}
 		w.wantUsed(id, "consumptions", 400)
 		// Nor does a request take the name of one that has no id.

@@ -111,6 +111,11 @@ func (w *world) agrees(explained, called answer) {
 	}
 }
 
+// ofAnotherLicense tells a check that says more than the call: that there is a license, which the call does not open.
+func ofAnotherLicense(failed map[string]any) bool {
+	return failed["check"] == "product_matches" || failed["check"] == "known" && failed["observed"] != nil
+}
+
 // disagreement tells what is wrong with an explanation beside the answer of the call, empty for nothing.
 func disagreement(explained, called answer) string {
 	code, reason := called.body["error_code"], called.body["error"]
@@ -131,7 +136,7 @@ func disagreement(explained, called answer) string {
 		}
 	case failed == nil || explained.body["verdict"] != "refused" || failed["remedy"] == nil:
 		return fmt.Sprintf("refused with %v, explained as %s", code, explained.raw)
-	case failed["reason"] != reason && failed["check"] != "product_matches":
+	case failed["reason"] != reason && !ofAnotherLicense(failed):
 		return fmt.Sprintf("refused with %q, explained with %q", reason, failed["reason"])
 	}
 	return ""

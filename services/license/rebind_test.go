@@ -59,7 +59,7 @@ func TestARefusalRebindsNothing(t *testing.T) {
 			map[string]any{"counter": "n", "amount": 4}, map[string]any{"counter": "n", "amount": 3},
 		},
 		"an undo": {
-			"consume/undo", "VALIDATION_ERROR",
+			"consume/undo", "OPERATION_NOT_FOUND",
 			map[string]any{"operation_id": "unknown"}, map[string]any{"operation_id": "known"},
 		},
 		"a lease": {

@@ -83,7 +83,8 @@ func (s *SignIns) admit(ctx context.Context, u *User, a Attempt) (passed func(),
 func heldUp(wait time.Duration) error {
 	seconds := int(math.Ceil(wait.Seconds()))
 	return ratelimit.ErrExceeded.WithMessagef(
-		"sign-in is locked for %d s, because too many wrong passwords came before; wait that long and try again", seconds).
+		"sign-in is locked for %d s, because too many wrong passwords came before; wait that long and try again",
+		seconds).
 		With("retry_after_seconds", seconds).WithRetryAfter(wait)
 }
 
