@@ -15,8 +15,8 @@ var bulkRoutes = []forwardedRoute{
 		`{"dry_run":false,"results":[{"license_id":"` + licenseID + `","ok":false,"error_code":"LICENSE_NOT_FOUND",` +
 			`"error":"no license","details":{},"change":{}}],"ok_count":0,"failed_count":1}`},
 	{"license", "POST", "/api/v1/admin/policies/editor/apply", `{"dry_run":true}`, 200,
-		`{"dry_run":true,"results":[{"license_id":"` + licenseID + `","ok":true,"error_code":null,"error":null,"details":{},` +
-			`"change":{"grace_hours":{"from":0,"to":24}}}],"ok_count":1,"failed_count":0}`},
+		`{"dry_run":true,"results":[{"license_id":"` + licenseID + `","ok":true,"error_code":null,"error":null,` +
+			`"details":{},"change":{"grace_hours":{"from":0,"to":24}}}],"ok_count":1,"failed_count":0}`},
 }
 
 // keyRoutes are those of the keys of a license.

@@ -150,8 +150,8 @@ func TestRevocationListAfterARestore(t *testing.T) {
 	})
 }
 
-// Who left the list so long ago that it was forgotten leaves the lists of machines, too, also where another license that
-// came before is still on it.
+// Who left the list so long ago that it was forgotten leaves the lists of machines, too, also where another license
+// that came before is still on it.
 func TestRevocationListForgets(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		ids := make([]string, 3)

@@ -139,8 +139,8 @@ func (r *run) check(next *row) {
 	case len(next.wrong) > 0:
 		next.spoilBy(next.wrong[0].Line)
 	case before.customer != 0 && before.customer != now.customer:
-		next.spoil("an earlier line has this license_key, perhaps in other letters or hyphens, for another customer_id;" +
-			" to Latchkey both are one license")
+		next.spoil("an earlier line has this license_key, perhaps in other letters or hyphens, for another " +
+			"customer_id; to Latchkey both are one license")
 	case known && !r.update:
 		next.spoil("an earlier line has this license_key; sort the file by license_key, or import it with --update")
 	case next.size > maxSize:

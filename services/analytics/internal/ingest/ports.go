@@ -27,8 +27,8 @@ type Store interface {
 	// Erase deletes from rollups, detector states, anomalies and the log what tells of persons, and notes that it did.
 	// It may be repeated, and after a failure has to be.
 	Erase(ctx context.Context, e *usage.Erasure) error
-	// Describe enters findings about what was taken in before. It fails with usage.ErrFenced when the epoch is over: what
-	// an erasure took away must not come back.
+	// Describe enters findings about what was taken in before. It fails with usage.ErrFenced when the epoch is over:
+	// what an erasure took away must not come back.
 	Describe(ctx context.Context, now time.Time, epoch int64, findings []detect.Finding) error
 	// Write commits the batch: all or nothing. It fails with usage.ErrFenced when the epoch is over, and with
 	// usage.ErrRepeated when an event was taken in before.
