@@ -35,6 +35,9 @@ func TestValidate(t *testing.T) {
 		id, key := w.create(2, 30)
 		before := w.post("validate", device(key, "device-123"))
 		w.want(before, http.StatusOK, "DEVICE_NOT_ACTIVATED")
+		if _, ok := before.body["details"].(map[string]any); !ok || before.body["error"] == nil {
+			w.t.Errorf("a refusal without text or details: %s", before.raw)
+		}
 		if before.body["valid"] != false || before.body["license_id"] != id {
 			t.Errorf("before the activation: %v", before.body)
 		}

@@ -152,7 +152,7 @@ func TestATrialIsConvertedByAPolicy(t *testing.T) {
 			w.logged(changed)[0] != "license.converted" {
 			t.Errorf("converted by a change of its policy: %v", l)
 		}
-		w.alter(kept, "convert", `{"duration_months":1,"max_devices":2}`)
+		w.alter(kept, "convert", `{"policy":null,"duration_months":1,"max_devices":2}`)
 		refusesPolicy(w.manage("POST", "/"+kept+"/change-policy", `{"policy":"trial"}`))
 		applied := w.ask(w.admin, http.MethodPost, "/api/v1/admin/policies/trial/apply", `{"dry_run":false}`)
 		w.want(applied, http.StatusMultiStatus, "")

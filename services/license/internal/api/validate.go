@@ -39,14 +39,19 @@ type validateResponse struct {
 
 // refusedBody is what a validation that is not valid has of an error.
 type refusedBody struct {
-	Error     string         `json:"error"`
-	ErrorCode string         `json:"error_code"`
-	Details   map[string]any `json:"details"`
+	Error     string `json:"error"`
+	ErrorCode string `json:"error_code"`
+	// Details is never null.
+	Details map[string]any `json:"details"`
 }
 
 func newRefusedBody(err error) *refusedBody {
 	e := apierr.From(wire.Refusal(err))
-	return &refusedBody{e.Message, e.Code, e.Details}
+	body := &refusedBody{e.Message, e.Code, e.Details}
+	if body.Details == nil {
+		body.Details = map[string]any{}
+	}
+	return body
 }
 
 type entitlementAnswer struct {
