@@ -119,7 +119,8 @@ func TestConsumeBadInput(t *testing.T) {
 		for _, members := range []string{`"operation_id":""`, `"x":1`} {
 			w.want(w.post("consume/undo", with(key, members)), http.StatusBadRequest, "VALIDATION_ERROR")
 		}
-		w.want(w.post("consume/undo", with(key, `"operation_id":"unknown"`)), http.StatusNotFound, "OPERATION_NOT_FOUND")
+		w.want(w.post("consume/undo", with(key, `"operation_id":"unknown"`)), http.StatusNotFound,
+			"OPERATION_NOT_FOUND")
 		w.wantUsed(id, "c", 0)
 	})
 }

@@ -13,8 +13,8 @@ var (
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
 		"this entitlement names no counter, so nothing of it can be consumed; name a counter instead")
 	errNoOperation = apierr.New(apierr.NotFound, errcode.OperationNotFound,
-		"no operation of this device in the last 24 hours has this operation_id, so nothing of it was counted; there is "+
-			"nothing to give back")
+		"no operation of this device in the last 24 hours has this operation_id, so nothing of it was counted; there "+
+			"is nothing to give back")
 	errReportSignature = apierr.New(apierr.Unauthenticated, errcode.InvalidSignature,
 		"the usage report is not signed by the key that this device sent with its last request for a license file; "+
 			"ask for a file with device_public_key first")

@@ -237,8 +237,8 @@ func (s *Explainer) replaced(ctx context.Context, e *Explanation, q *Question) (
 	e.License = &l
 	a := checks[0].failedAnswer(Request{License: &l})
 	a.Limit = timeValue(until)
-	a.say(fmt.Sprintf("the key was replaced by another one and stopped working on %s, so its client is told that there "+
-		"is no such license; use the key that the license has now", until.Format(time.RFC3339)))
+	a.say(fmt.Sprintf("the key was replaced by another one and stopped working on %s, so its client is told that "+
+		"there is no such license; use the key that the license has now", until.Format(time.RFC3339)))
 	e.add(a, ErrNotFound)
 	e.withoutLicense(q)
 	return true, nil
@@ -255,7 +255,9 @@ func (e *Explanation) ofProduct(c *Client) bool {
 		return true
 	}
 	e.add(checks[0].answer(Request{License: e.License}), ErrNotFound)
-	a := Answer{Check: "product_matches", Passed: new(c.isFor(e.License)), Observed: e.License.Product, Limit: c.Product}
+	a := Answer{
+		Check: "product_matches", Passed: new(c.isFor(e.License)), Observed: e.License.Product, Limit: c.Product,
+	}
 	if !*a.Passed {
 		a.say(errOtherProduct.Message)
 	}
