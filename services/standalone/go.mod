@@ -11,6 +11,7 @@ require (
 	github.com/latchkey-dev/latchkey/services/analytics v0.0.0
 	github.com/latchkey-dev/latchkey/services/auth v0.0.0
 	github.com/latchkey-dev/latchkey/services/license v0.0.0
+	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
 	golang.org/x/sync v0.24.0
 	gorm.io/gorm v1.31.2
@@ -103,7 +104,6 @@ require (
 	github.com/sourcegraph/conc v0.3.1-0.20240121214520-5f936abd7ae8 // indirect
 	github.com/spf13/afero v1.15.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/viper v1.21.0 // indirect
 	github.com/subosito/gotenv v1.6.0 // indirect
 	github.com/swaggest/swgui v1.8.5 // indirect
