@@ -69,6 +69,11 @@ func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxCon
 	}
 }
 
+// unwritableRemedy says what to do about a database that takes no changes.
+func unwritableRemedy(err error) string {
+	return cmp.Or(db.ServerRemedy(err), "make room on its disk, and let this user write the file")
+}
+
 const (
 	// changeTimeout bounds a change that is tried, and lockAfter is when it waits for a lock.
 	changeTimeout = 3 * time.Second
@@ -82,8 +87,7 @@ func (s Service) diagnoseChanges(ctx context.Context, d *Diagnosis, data *db.DB)
 		return
 	}
 	if err := data.CheckWritable(ctx); err != nil {
-		d.Fail("database", cmp.Or(db.ServerRemedy(err), "make room on its disk, and let this user write the file"),
-			"takes no changes: %v", err)
+		d.Fail("database", unwritableRemedy(err), "takes no changes: %v", err)
 		return
 	}
 	tried := make(chan error, 1)

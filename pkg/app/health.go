@@ -127,7 +127,7 @@ func (h *Health) checkWritable(ctx context.Context) error {
 	h.written, h.writeErr = time.Now(), d.CheckWritable(ctx)
 	if h.writeErr != nil && !failedBefore {
 		h.deps.Log.ErrorContext(ctx, "the database takes no changes", "error", h.writeErr,
-			"remedy", db.ServerRemedy(h.writeErr))
+			"remedy", unwritableRemedy(h.writeErr))
 	}
 	return h.writeErr
 }

@@ -20,8 +20,11 @@ const planForLookUps = "SELECT set_config('plan_cache_mode', 'force_generic_plan
 // pgPool is a pool whose transactions take pipelines.
 type pgPool struct{ pool }
 
-// BeginTx implements gorm.ConnPoolBeginner. Only the isolation level of the server is supported.
-func (p pgPool) BeginTx(ctx context.Context, _ *sql.TxOptions) (gorm.ConnPool, error) {
+// BeginTx implements gorm.ConnPoolBeginner. It takes no options: nobody needs any.
+func (p pgPool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
+	if opts != nil && *opts != (sql.TxOptions{}) {
+		return nil, errors.New("db: a transaction of PostgreSQL takes no options")
+	}
 	conn, err := p.Conn(ctx)
 	if err != nil {
 		return nil, err

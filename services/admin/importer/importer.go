@@ -1,6 +1,6 @@
 // Package importer is the command that takes over licenses from a file: it reads what another system exported, and has
-// the admin API import it, so that roles, the audit log and replicas hold, from any machine. A
-// file whose import broke off is imported again: what is there already stays as it is.
+// the admin API import it, so that roles, the audit log and replicas hold, from any machine. A file whose import broke
+// off is imported again: what is there already stays as it is.
 package importer
 
 import (

@@ -76,8 +76,8 @@ type Trend struct {
 	ChangePercent *float64 `json:"change_percent"`
 }
 
-// History is what the rollups hold of a license: Days from ProfileHistoryDays before the window on, the
-// rest of the window.
+// History is what the rollups hold of a license: Days from ProfileHistoryDays before the window on, the rest of the
+// window.
 type History struct {
 	License    *License
 	Days       []Day

@@ -42,33 +42,26 @@ func (s *Counters) Correct(
 func (s *Counters) Raise(
 	ctx context.Context, by *licensing.Actor, licenseID string, numbers map[string]int64, reason string,
 ) (changed bool, name string, err error) {
-	l, stored, err := s.Store.Read(ctx, licenseID)
-	if err != nil {
-		return false, "", err
-	}
-	var lower []string
-	for _, name := range slices.Sorted(maps.Keys(numbers)) {
-		t := l.Counter(name)
-		if t == nil {
-			return false, name, licensing.ErrCounterNotFound
-		}
-		if c, _ := stored[name].at(s.Clock.Now(), newSchedule(&l, t)); c.Used < numbers[name] {
-			lower = append(lower, name)
-		}
-	}
-	if len(lower) == 0 {
-		return false, "", nil
-	}
-	err = s.change(ctx, Selection{LicenseID: licenseID}, func(l *Ledger) (err error) {
-		for _, name = range lower {
+	now := s.Clock.Now()
+	err = s.change(ctx, Selection{LicenseID: licenseID}, func(l *Ledger) error {
+		changed = false // it may run more than once
+		for _, name = range slices.Sorted(maps.Keys(numbers)) {
+			t := l.License.Counter(name)
+			if t == nil {
+				return licensing.ErrCounterNotFound
+			}
+			if c, _ := l.counter(t, now); c.Used >= numbers[name] {
+				continue
+			}
 			wanted := Correction{Counter: name, Action: EntrySet, Number: numbers[name], Reason: reason}
-			if _, err := l.correct(by, wanted, s.Clock.Now()); err != nil {
+			if _, err := l.correct(by, wanted, now); err != nil {
 				return err
 			}
+			changed = true
 		}
 		return nil
 	})
-	return err == nil, name, err
+	return changed && err == nil, name, err
 }
 
 // correct is the rule of Correct, under the lock of the license.

@@ -42,9 +42,7 @@ type Rotated struct {
 // RotateKey gives a license another key, which works at once; the previous one goes on for the overlap. Seats, leases
 // and tokens stay. Without an overlap the keys of earlier rotations stop as well. Errors: ErrNotFound,
 // ErrVersionMismatch.
-func (s *Licenses) RotateKey(
-	ctx context.Context, by *Actor, licenseID string, overlap time.Duration,
-) (Rotated, error) {
+func (s *Licenses) RotateKey(ctx context.Context, by *Actor, licenseID string, overlap time.Duration) (Rotated, error) {
 	var out Rotated
 	err := s.Store.Change(ctx, licenseID, nil, func(ch *Change) error {
 		now := s.Clock.Now()

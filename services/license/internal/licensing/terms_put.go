@@ -37,9 +37,7 @@ func (s *Licenses) DeleteEntitlement(ctx context.Context, by *Actor, licenseID, 
 
 // PutCounter gives a license a counter, or puts its terms in place of those of the counter with its name, which goes on
 // counting. Errors: those of PutEntitlement.
-func (s *Licenses) PutCounter(
-	ctx context.Context, by *Actor, licenseID string, c CounterTerms,
-) (License, error) {
+func (s *Licenses) PutCounter(ctx context.Context, by *Actor, licenseID string, c CounterTerms) (License, error) {
 	if err := problemsOf(c.problems); err != nil {
 		return License{}, err
 	}
@@ -51,9 +49,7 @@ func (s *Licenses) PutCounter(
 
 // DeleteCounter takes a counter, and what it counted, from a license. Errors: ErrNotFound, ErrCounterNotFound,
 // ErrCounterInUse, ErrVersionMismatch.
-func (s *Licenses) DeleteCounter(
-	ctx context.Context, by *Actor, licenseID string, name string,
-) (License, error) {
+func (s *Licenses) DeleteCounter(ctx context.Context, by *Actor, licenseID, name string) (License, error) {
 	return s.changeTerms(ctx, by, licenseID, func(t *Terms) (TermsChange, error) {
 		if t.Counter(name) == nil {
 			return TermsChange{}, ErrCounterNotFound

@@ -184,10 +184,10 @@ func (s *Store) AddMissingCustomers(ctx context.Context) (total int, err error) 
 // ofProducts selects the customers who have a license or a user of some products.
 const ofProducts = `(EXISTS (
 		SELECT 1 FROM licenses JOIN products ON products.id = licenses.product_id
-		WHERE licenses.customer_id = customers.customer_id AND products.code IN @products
+		WHERE licenses.customer_id = customers.customer_id AND @wanted
 	) OR EXISTS (
 		SELECT 1 FROM users JOIN products ON products.id = users.product_id
-		WHERE users.customer_id = customers.customer_id AND products.code IN @products
+		WHERE users.customer_id = customers.customer_id AND @wanted
 	))`
 
 // Customers implements customer.Store.
@@ -206,7 +206,7 @@ func (s *Store) Customers(
 	if len(f.Products) > 0 {
 		all := q
 		q = func() *gorm.DB {
-			return all().Where(ofProducts, sql.Named("products", f.Products))
+			return all().Where(ofProducts, sql.Named("wanted", db.In("products.code", f.Products)))
 		}
 	}
 	if f.Search != "" {
