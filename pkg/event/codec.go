@@ -26,6 +26,7 @@ type codec struct {
 	eventType string // empty for a message that is only part of others
 	direct    bool
 	fields    []field
+	size      int // bytes that a message takes about
 }
 
 type field struct {
@@ -91,8 +92,23 @@ func makeCodec(eventType string, desc protoreflect.MessageDescriptor) *codec {
 		}
 		c.direct = c.direct && f.kind != otherField
 		c.fields = append(c.fields, f)
+		c.size += len(f.name) + f.size()
 	}
 	return c
+}
+
+// size is how many bytes the value takes about.
+func (f *field) size() int {
+	switch f.kind {
+	case messageField:
+		return f.message.size
+	case stringField:
+		return 36 // the length of an id
+	case timeField:
+		return 30
+	default:
+		return 4
+	}
 }
 
 func kindOf(fd protoreflect.FieldDescriptor) fieldKind {
@@ -151,7 +167,7 @@ func (c *codec) appendJSON(b []byte, m protoreflect.Message) ([]byte, error) {
 		return appendProtoJSON(b, m.Interface())
 	}
 	if b == nil {
-		b = make([]byte, 0, 256)
+		b = make([]byte, 0, c.size)
 	}
 	b = append(b, '{')
 	first := true

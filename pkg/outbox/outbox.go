@@ -136,6 +136,9 @@ const addAll = `WITH added AS (
 // columns are the parameters of addAll.
 func columns(events []event.Event) []any {
 	texts := make([]db.Array[string], 6)
+	for column := range texts {
+		texts[column] = make(db.Array[string], 0, len(events))
+	}
 	times := make(db.Array[time.Time], len(events))
 	for i, e := range events {
 		for column, value := range []string{e.ID, e.Type, e.Source, e.Subject, string(e.Data), e.Trace} {

@@ -178,32 +178,42 @@ func decideAll(
 func (s *Store) writePools(
 	ctx context.Context, tx *gorm.DB, pools map[string]*pool, events []event.Event,
 ) ([]db.Query, error) {
-	var rows []leaseRow
+	var made, changed []leaseRow
 	for _, p := range pools {
 		if err := writeLicense(tx, &p.before, &p.License); err != nil {
 			return nil, err
 		}
 		for _, l := range p.Changed() {
-			rows = append(rows, newLeaseRow(l))
+			if p.byID[l.ID] == nil {
+				made = append(made, newLeaseRow(l))
+			} else {
+				changed = append(changed, newLeaseRow(l))
+			}
 		}
 	}
 	writes, err := s.outbox.Adding(ctx, events)
-	if err == nil && len(rows) > 0 {
-		writes = append(writes, s.upsertLeases(rows))
+	if err == nil && len(made) > 0 {
+		writes = append(writes, s.writeLeases(insertLeases, made))
+	}
+	if err == nil && len(changed) > 0 {
+		writes = append(writes, s.writeLeases(overwriteLeases, changed))
 	}
 	return writes, err
 }
 
-const upsertLeases = `INSERT INTO leases (id, license_id, hardware_id, session_id, device_name, entitlement, leased_at,
-		last_seen_at, expires_at, borrowed_until, ending, ended_at)
-	SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
-		?::timestamptz[], ?::timestamptz[], ?::timestamptz[], ?::text[], ?::timestamptz[])
-	ON CONFLICT (id) DO UPDATE SET entitlement = excluded.entitlement, last_seen_at = excluded.last_seen_at,
-		expires_at = excluded.expires_at, borrowed_until = excluded.borrowed_until, ending = excluded.ending,
-		ended_at = excluded.ended_at`
+const (
+	insertLeases = `INSERT INTO leases (id, license_id, hardware_id, session_id, device_name, entitlement, leased_at,
+			last_seen_at, expires_at, borrowed_until, ending, ended_at)
+		SELECT * FROM unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::timestamptz[],
+			?::timestamptz[], ?::timestamptz[], ?::timestamptz[], ?::text[], ?::timestamptz[])`
+	// A renewal or an end changes only what is named here.
+	overwriteLeases = insertLeases + ` ON CONFLICT (id) DO UPDATE SET entitlement = excluded.entitlement,
+		last_seen_at = excluded.last_seen_at, expires_at = excluded.expires_at,
+		borrowed_until = excluded.borrowed_until, ending = excluded.ending, ended_at = excluded.ended_at`
+)
 
-// upsertLeases writes leases, of which a renewal or an end changes only what the statement names.
-func (s *Store) upsertLeases(rows []leaseRow) func(tx *gorm.DB) *gorm.DB {
+// writeLeases writes rows by one of the statements of PostgreSQL.
+func (s *Store) writeLeases(statement string, rows []leaseRow) db.Query {
 	if s.db.Engine() == db.SQLite {
 		return func(tx *gorm.DB) *gorm.DB {
 			return tx.Table("leases").Clauses(clause.OnConflict{
@@ -225,7 +235,7 @@ func (s *Store) upsertLeases(rows []leaseRow) func(tx *gorm.DB) *gorm.DB {
 		column(rows, func(r leaseRow) string { return r.Ending }),
 		column(rows, func(r leaseRow) *time.Time { return r.EndedAt }),
 	}
-	return func(tx *gorm.DB) *gorm.DB { return tx.Exec(upsertLeases, params...) }
+	return func(tx *gorm.DB) *gorm.DB { return tx.Exec(statement, params...) }
 }
 
 // leaseNow is the time that leases are judged by, as a parameter of a statement: that of the database, because the

@@ -52,7 +52,7 @@ func (s *Store) RestartLeases(ctx context.Context, limit int) (n int, err error)
 			l.Restart(now)
 			rows[i] = newLeaseRow(l)
 		}
-		return s.upsertLeases(rows)(tx).Error
+		return s.writeLeases(overwriteLeases, rows)(tx).Error
 	})
 	return n, translate(err)
 }
@@ -123,7 +123,7 @@ func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *
 		rows[i] = newLeaseRow(l)
 	}
 	if err == nil && len(rows) > 0 {
-		err = s.upsertLeases(rows)(tx).Error
+		err = s.writeLeases(overwriteLeases, rows)(tx).Error
 	}
 	if err != nil || ch.BorrowsGoOn {
 		return err

@@ -121,9 +121,9 @@ func (s *Store) leaseLock(skip bool) string {
 	case s.db.Engine() == db.SQLite:
 		return ""
 	case skip:
-		return " FOR NO KEY UPDATE SKIP LOCKED"
+		return " FOR NO KEY UPDATE OF licenses SKIP LOCKED"
 	}
-	return " FOR NO KEY UPDATE"
+	return " FOR NO KEY UPDATE OF licenses"
 }
 
 // PeekLeases implements lease.Store.
@@ -167,10 +167,15 @@ func newFound(n int) *found {
 	}
 }
 
+// poolLicenses reads what licenseColumns does, with one look at the product.
+var poolLicenses = "SELECT " + ownColumns + `, code AS product, products.is_active AS product_is_active,
+		min_version AS product_min_version, authorization_method AS product_method
+	FROM licenses JOIN products ON products.id = product_id WHERE ?`
+
 // licensesOf is a plain text, which gorm need not build anew from the columns for every batch.
 func licensesOf(batch []leaseRequest, rows *[]licenseRow, lock string) db.Query {
 	return func(tx *gorm.DB) *gorm.DB {
-		return tx.Raw("SELECT "+licenseColumns+" FROM licenses WHERE ?"+lock, db.In("id", licenseIDs(batch))).Find(rows)
+		return tx.Raw(poolLicenses+lock, db.In("licenses.id", licenseIDs(batch))).Find(rows)
 	}
 }
 

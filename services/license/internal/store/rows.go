@@ -234,7 +234,9 @@ func encodeFeatures(list []string) string {
 
 func decodeFeatures(text string) []string {
 	list := []string{}
-	_ = json.Unmarshal([]byte(text), &list) // written by encodeFeatures
+	if text != "[]" {
+		_ = json.Unmarshal([]byte(text), &list) // written by encodeFeatures
+	}
 	return list
 }
 

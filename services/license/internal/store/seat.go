@@ -88,14 +88,24 @@ var seatStatementWaiting = strings.Replace(seatStatement, " SKIP LOCKED", "", 1)
 func batches(engine db.Engine, name string) batch.Options {
 	o := batch.Options{Name: name, Size: 64, Patience: seatPatience}
 	if engine == db.SQLite {
-		o.MaxConcurrent, o.Linger = 1, 2*time.Millisecond
+		o.MaxConcurrent, o.Linger = 1, regrouping
 		return o
 	}
 	o.MaxConcurrent, o.MinExtra = max(2, runtime.GOMAXPROCS(0)/2), 8
 	return o
 }
 
+// transactions is batches of several statements: what each of them costs is shared by more callers if the batch waits
+// for those of the last one to come again.
+func transactions(engine db.Engine, name string) batch.Options {
+	o := batches(engine, name)
+	o.Linger = regrouping
+	return o
+}
+
 const (
+	// regrouping is how long callers in a loop take to come again, and somewhat more.
+	regrouping = 2 * time.Millisecond
 	// seatPatience is how long an activation waits for its batch: anyone who is let in shall be answered within a
 	// second.
 	seatPatience = 700 * time.Millisecond

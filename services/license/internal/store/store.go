@@ -102,7 +102,7 @@ func New(d Deps) *Store {
 		masters: cache.New[struct{}, bool](cache.Options{Capacity: 1, TTL: lookEvery}, d.Clock),
 	}
 	s.seats = batch.New(batches(d.DB.Engine(), "activate devices"), seatRequest.licenseID, s.runBatch)
-	s.leases = batch.New(batches(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)
+	s.leases = batch.New(transactions(d.DB.Engine(), "change leases"), leaseRequest.licenseID, s.runLeaseBatch)
 	return s
 }
 
@@ -315,9 +315,14 @@ func translate(err error) error {
 	return db.Error(err)
 }
 
+// ownColumns are those of a license's own row that the rules need: neither its key nor what is written for statements.
+var ownColumns = db.Columns("licenses", licenseRow{},
+	"numeric_id", "key_hash", "key_sealed", "master_key",
+	"usable_until", "plain_terms", "needs_checks", "device_idle_minutes",
+	"product", "product_is_active", "product_min_version", "product_method")
+
 // licenseColumns reads a license together with the code of its product and what that demands.
-var licenseColumns = db.Columns("licenses", licenseRow{},
-	"product", "product_is_active", "product_min_version", "product_method") + `,
+var licenseColumns = ownColumns + `,
 	(SELECT code FROM products WHERE products.id = licenses.product_id) AS product,
 	(SELECT is_active FROM products WHERE products.id = licenses.product_id) AS product_is_active,
 	(SELECT min_version FROM products WHERE products.id = licenses.product_id) AS product_min_version,
