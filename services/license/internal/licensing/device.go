@@ -55,9 +55,9 @@ type Device struct {
 }
 
 func (d *Device) active() *ActiveDevice {
-	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile, UserID: d.owner()}
-	if d.EnrollmentKeyID != "" {
-		active.EnrollmentKeyID = &d.EnrollmentKeyID
+	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	if by := (SeatBy{d.owner(), d.EnrollmentKeyID}); by != (SeatBy{}) {
+		active.By = &by
 	}
 	return active
 }

@@ -71,8 +71,7 @@ func (c *Client) enrolledActive(d *ActiveDevice) *Enrollment {
 	if c.Enrollment == nil {
 		return nil
 	}
-	foreign := d != nil && (d.EnrollmentKeyID == nil || *d.EnrollmentKeyID != c.Enrollment.ID)
-	return &Enrollment{Key: c.Enrollment, Foreign: foreign}
+	return &Enrollment{Key: c.Enrollment, Foreign: d != nil && d.by().EnrollmentKeyID != c.Enrollment.ID}
 }
 
 // admits tells whether the key serves the device, or has a seat for it.

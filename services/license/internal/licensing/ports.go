@@ -9,7 +9,7 @@ import (
 )
 
 // Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is
-// shared and must not be changed.
+// shared and must not be changed. Its licenses have no MaskedKey, which management alone shows: many are kept.
 type Lookup interface {
 	// LicenseByKey finds a license by a normalized key; ErrNotFound. e is not nil for an enrollment key, which may have
 	// ended.
@@ -39,10 +39,19 @@ type ActiveDevice struct {
 	// ActivatedVersion is as in Device.
 	ActivatedVersion int
 	Profile
-	// UserID is the user who took the seat, empty for none.
-	UserID string
-	// EnrollmentKeyID is as in Device, nil for none: few devices have one, and many are kept in memory.
-	EnrollmentKeyID *string
+	// By is nil for a seat that was taken by the license key alone, as most are: many devices are kept in memory.
+	By *SeatBy
+}
+
+// SeatBy is what a seat was taken by: the members are those of Device.
+type SeatBy struct{ UserID, EnrollmentKeyID string }
+
+// by is the zero value for a seat that was taken by the license key alone, and for no device.
+func (d *ActiveDevice) by() SeatBy {
+	if d == nil || d.By == nil {
+		return SeatBy{}
+	}
+	return *d.By
 }
 
 // Users knows users by their ids, from memory where it can.

@@ -155,9 +155,9 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	if err != nil {
 		return seat, cached, err
 	}
-	deviceID, owner := "", ""
+	deviceID, owner := "", seat.Device.by().UserID
 	if seat.Device != nil {
-		deviceID, owner = seat.Device.ID, seat.Device.UserID
+		deviceID = seat.Device.ID
 	}
 	if err := s.represent(ctx, l, c, owner); err != nil {
 		return seat, cached, err

@@ -101,9 +101,13 @@ func deviceSize(s seat, d *licensing.ActiveDevice) int {
 	return int(unsafe.Sizeof(*d)) + len(s.hardwareID) + referred(reflect.ValueOf(d).Elem())
 }
 
-// referred is the number of bytes that the texts and slices in v refer to, whatever members it gets.
+// referred is the number of bytes that the texts, slices and pointers in v refer to, whatever members it gets.
 func referred(v reflect.Value) (size int) {
 	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && v.Type() != reflect.TypeFor[*time.Location]() { // all times share those
+			return int(v.Type().Elem().Size()) + referred(v.Elem())
+		}
 	case reflect.String:
 		return v.Len()
 	case reflect.Slice:
@@ -195,7 +199,7 @@ func (l *Lookup) license(ctx context.Context, id string) (*licensing.License, bo
 		var row licenseRow
 		err := l.db.Read(ctx).Table("licenses").Select(licenseColumns).Where("id = ?", id).Take(&row).Error
 		found := row.license()
-		found.ID = id
+		found.ID, found.MaskedKey = id, ""
 		share(&found.Product, &found.Policy, &found.Type, &found.Timezone)
 		features, _, shared := l.features.Fetch(ctx, row.Terms.Features, func(context.Context) ([]string, error) {
 			return slices.Clip(found.Features), nil
@@ -229,10 +233,15 @@ func (l *Lookup) ActiveDevice(
 				return nil, err
 			}
 			share(&row.OsName, &row.OsVersion, &row.AppVersion)
-			return &licensing.ActiveDevice{
+			active := &licensing.ActiveDevice{
 				ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(),
-				UserID: textOrNone(row.UserID), EnrollmentKeyID: row.EnrollmentKeyID,
-			}, nil
+			}
+			if row.UserID != nil || row.EnrollmentKeyID != nil {
+				active.By = &licensing.SeatBy{
+					UserID: textOrNone(row.UserID), EnrollmentKeyID: textOrNone(row.EnrollmentKeyID),
+				}
+			}
+			return active, nil
 		})
 	if errors.Is(err, db.ErrNotFound) {
 		return nil, false, nil
