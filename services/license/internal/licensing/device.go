@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 )
 
 // Device is a computer, phone or container that has, or once had, a seat on a license.
@@ -55,7 +57,8 @@ type Device struct {
 }
 
 func (d *Device) active() *ActiveDevice {
-	active := &ActiveDevice{ID: d.ID, ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	active := &ActiveDevice{ActivatedVersion: d.ActivatedVersion, Profile: d.Profile}
+	active.ID, _ = uid.Bytes(d.ID) // made by newID
 	if by := (SeatBy{d.owner(), d.EnrollmentKeyID}); by != (SeatBy{}) {
 		active.By = &by
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -35,7 +36,8 @@ type Lookup interface {
 
 // ActiveDevice is what the hot path knows of a device that holds a seat.
 type ActiveDevice struct {
-	ID string
+	// ID takes a third of the memory of its text: many devices are kept.
+	ID uuid.UUID
 	// ActivatedVersion is as in Device.
 	ActivatedVersion int
 	Profile
@@ -184,8 +186,9 @@ type Seen interface {
 
 // Sighting is a device that was just seen.
 type Sighting struct {
-	LicenseID, HardwareID, DeviceID string
-	At                              time.Time
+	LicenseID, HardwareID string
+	DeviceID              uuid.UUID
+	At                    time.Time
 	// Stored is what was known of the device, Said what it says now. Only what differs is written.
 	Stored, Said Profile
 	// SessionData is the heartbeat's JSON; nil leaves the stored one.

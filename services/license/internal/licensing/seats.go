@@ -156,8 +156,8 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 		return seat, cached, err
 	}
 	deviceID, owner := "", seat.Device.by().UserID
-	if seat.Device != nil {
-		deviceID = seat.Device.ID
+	if seat.Device != nil && caller.blocks != nil { // which alone ask for it
+		deviceID = seat.Device.ID.String()
 	}
 	if err := s.represent(ctx, l, c, owner); err != nil {
 		return seat, cached, err

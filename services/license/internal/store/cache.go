@@ -233,9 +233,8 @@ func (l *Lookup) ActiveDevice(
 				return nil, err
 			}
 			share(&row.OsName, &row.OsVersion, &row.AppVersion)
-			active := &licensing.ActiveDevice{
-				ID: row.ID, ActivatedVersion: row.ActivatedVersion, Profile: row.profile(),
-			}
+			active := &licensing.ActiveDevice{ActivatedVersion: row.ActivatedVersion, Profile: row.profile()}
+			active.ID, _ = uid.Bytes(row.ID) // the column has nothing else
 			if row.UserID != nil || row.EnrollmentKeyID != nil {
 				active.By = &licensing.SeatBy{
 					UserID: textOrNone(row.UserID), EnrollmentKeyID: textOrNone(row.EnrollmentKeyID),

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -53,5 +54,7 @@ func (l *Lookup) LeasedDevice(ctx context.Context, licenseID, hardwareID string)
 	if err != nil || len(rows) == 0 {
 		return nil, translate(err)
 	}
-	return &licensing.ActiveDevice{ID: rows[0].ID, Profile: licensing.Profile{Name: rows[0].DeviceName}}, nil
+	d := &licensing.ActiveDevice{Profile: licensing.Profile{Name: rows[0].DeviceName}}
+	d.ID, _ = uid.Bytes(rows[0].ID) // made by newID
+	return d, nil
 }

@@ -1,13 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -28,12 +29,12 @@ type Seen struct {
 	forget func(licenseID, hardwareID string)
 
 	mu      sync.Mutex
-	pending map[string]*licensing.Sighting
+	pending map[uuid.UUID]*licensing.Sighting
 }
 
 // NewSeen returns a writer whose Run must be called for anything to be written.
 func NewSeen(d *db.DB, forget func(licenseID, hardwareID string), log *slog.Logger) *Seen {
-	return &Seen{db: d, log: log, forget: forget, pending: map[string]*licensing.Sighting{}}
+	return &Seen{db: d, log: log, forget: forget, pending: map[uuid.UUID]*licensing.Sighting{}}
 }
 
 // Seen implements licensing.Seen.
@@ -74,7 +75,7 @@ func (s *Seen) Run(ctx context.Context) error {
 func (s *Seen) flush(ctx context.Context) {
 	s.mu.Lock()
 	batch := s.pending
-	s.pending = make(map[string]*licensing.Sighting, len(batch)) // sized for as many as the last two seconds had
+	s.pending = make(map[uuid.UUID]*licensing.Sighting, len(batch)) // sized for as many as the last two seconds had
 	s.mu.Unlock()
 	if len(batch) == 0 {
 		return
@@ -88,7 +89,7 @@ func (s *Seen) flush(ctx context.Context) {
 
 // write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by
 // one.
-func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) error {
+func (s *Seen) write(ctx context.Context, batch map[uuid.UUID]*licensing.Sighting) error {
 	bySecond := map[time.Time][]string{}
 	var withMore []*licensing.Sighting
 	for id, seen := range batch {
@@ -97,7 +98,7 @@ func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) 
 			continue
 		}
 		second := seen.At.Truncate(time.Second)
-		bySecond[second] = append(bySecond[second], id)
+		bySecond[second] = append(bySecond[second], id.String())
 	}
 	for second, ids := range bySecond {
 		slices.Sort(ids)
@@ -107,7 +108,7 @@ func (s *Seen) write(ctx context.Context, batch map[string]*licensing.Sighting) 
 			}
 		}
 	}
-	slices.SortFunc(withMore, func(a, b *licensing.Sighting) int { return strings.Compare(a.DeviceID, b.DeviceID) })
+	slices.SortFunc(withMore, func(a, b *licensing.Sighting) int { return bytes.Compare(a.DeviceID[:], b.DeviceID[:]) })
 	for chunk := range slices.Chunk(withMore, 500) {
 		if err := s.writeMore(ctx, chunk); err != nil {
 			return err

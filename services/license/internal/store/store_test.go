@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
@@ -667,10 +668,11 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		seen := store.NewSeen(d, r.lookup.ForgetDevice, testkit.Log(t))
 		later := noon.Add(time.Minute)
 		for _, device := range before {
-			seen.Seen(licensing.Sighting{DeviceID: device.ID, At: later})
+			seen.Seen(licensing.Sighting{DeviceID: uuid.MustParse(device.ID), At: later})
 		}
-		seen.Seen(licensing.Sighting{DeviceID: before[0].ID, At: later, SessionData: []byte(`{"open":3}`)})
-		seen.Seen(licensing.Sighting{DeviceID: before[0].ID, At: later.Add(time.Second)})
+		first := uuid.MustParse(before[0].ID)
+		seen.Seen(licensing.Sighting{DeviceID: first, At: later, SessionData: []byte(`{"open":3}`)})
+		seen.Seen(licensing.Sighting{DeviceID: first, At: later.Add(time.Second)})
 		ctx, stop := context.WithCancel(t.Context())
 		stop() // Run writes once more when it ends
 		if err := seen.Run(ctx); err != nil {
