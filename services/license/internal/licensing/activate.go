@@ -31,6 +31,9 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 	now := s.Clock.Now()
 	a, err := s.activate(ctx, licenseID, c, now)
 	if err == nil {
+		if a.Device.rebound {
+			s.NoteSeen(&a.Device, c)
+		}
 		return a, nil
 	}
 	var refused *RefusedError

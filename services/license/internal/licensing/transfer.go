@@ -128,7 +128,7 @@ func (ch *Change) transfer(m Move, source, target *Device, now time.Time) (Devic
 	source.IsActive, source.DeactivatedAt = false, now
 	ch.Heirs = map[string]string{source.HardwareID: target.HardwareID}
 	ch.License.touch(now)
-	target.IsActive, target.ActivatedAt, target.DeactivatedAt = true, now, time.Time{}
+	target.IsActive, target.ActivatedAt, target.LastSeenAt, target.DeactivatedAt = true, now, now, time.Time{}
 	target.ActivatedVersion = ch.License.Version
 	target.UserID = source.UserID
 	target.EnrollmentKeyID = source.EnrollmentKeyID
