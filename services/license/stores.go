@@ -24,5 +24,5 @@ func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 	s.responses = integration.NewResponseKeys(s.store, deps.Clock)
 	s.fileKeys = &licensefile.Keys{Store: s.store, Clock: deps.Clock}
 	s.revoked = store.NewRevocations(s.store, deps.Clock)
-	s.seen = store.NewSeen(deps.DB, s.lookup.ForgetDevice, deps.Log)
+	s.seen = store.NewSeen(deps.DB, deps.Clock, s.lookup.ForgetDevice, deps.Log)
 }

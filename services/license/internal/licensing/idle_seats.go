@@ -11,8 +11,9 @@ import (
 // maxCulled is from how many licenses one call of Cull frees seats.
 const maxCulled = 500
 
-// Cull frees the seats on which nobody was seen for as long as their licenses allow, and returns how many those were. A
-// job of the service calls it every minute.
+// Cull frees the seats on which nobody was seen for as long as their licenses allow, and returns how many those were.
+// Time in which sightings were not written, by an outage or maintenance, does not count. A job of the service calls it
+// every minute.
 func (s *Seats) Cull(ctx context.Context) (total int, err error) {
 	now := s.Clock.Now()
 	ids, err := s.Store.Idle(ctx, now, maxCulled)
@@ -41,7 +42,7 @@ func (ch *Change) cull(now time.Time) (int, error) {
 	if minutes == 0 {
 		return 0, nil
 	}
-	idle, err := ch.Reads.Idle(now.Add(-time.Duration(minutes)*time.Minute), now)
+	idle, err := ch.Reads.Idle(time.Duration(minutes)*time.Minute, now)
 	if err != nil {
 		return 0, err
 	}

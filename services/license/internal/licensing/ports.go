@@ -224,8 +224,9 @@ type LockedReads interface {
 	// NewSince counts, up to limit, the devices that took their first seat after a time, and tells when the last
 	// counted did: they are counted from the latest on.
 	NewSince(since time.Time, limit int) (n int, oldest time.Time, err error)
-	// Idle finds the devices that nobody was seen on since a time and that hold no offline token at now.
-	Idle(since, now time.Time) ([]*Device, error)
+	// Idle finds the devices that nobody was seen on for so long, as far as sightings were written, and that hold no
+	// offline token at now.
+	Idle(idle time.Duration, now time.Time) ([]*Device, error)
 	// ByAlias finds the device that had this hardware id before; nil for none.
 	ByAlias(hardwareID string) (*Device, error)
 	// Named finds the device that has this hardware id now; nil for none.

@@ -179,9 +179,13 @@ const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.act
 		AND leases.hardware_id = devices.hardware_id AND leases.ending = '' AND leases.expires_at > @now)`
 
 // Idle implements licensing.LockedReads.
-func (r *lockedReads) Idle(since, now time.Time) ([]*licensing.Device, error) {
+func (r *lockedReads) Idle(idle time.Duration, now time.Time) ([]*licensing.Device, error) {
+	periods, err := readSeenPeriods(r.tx.Session(&gorm.Session{NewDB: true}), now)
+	if err != nil {
+		return nil, err
+	}
 	var rows []deviceRow
-	err := r.devices().Where(isIdle, sql.Named("since", since), sql.Named("now", now)).
+	err = r.devices().Where(isIdle, sql.Named("since", periods.idleSince(idle, now)), sql.Named("now", now)).
 		Order("id").Limit(maxIdle).Find(&rows).Error
 	return r.note(rows), err
 }
@@ -263,11 +267,16 @@ func (s *Store) Idle(ctx context.Context, now time.Time, limit int) ([]string, e
 	if err != nil {
 		return nil, translate(err)
 	}
+	periods, err := readSeenPeriods(s.db.Read(ctx), now)
+	if err != nil {
+		return nil, translate(err)
+	}
 	var ids []string
 	for _, m := range minutes {
 		var some []string
+		since := periods.idleSince(time.Duration(m)*time.Minute, now)
 		err := read().Where("device_idle_minutes = ?", m).
-			Where(idle, sql.Named("since", now.Add(-time.Duration(m)*time.Minute)), sql.Named("now", now)).
+			Where(idle, sql.Named("since", since), sql.Named("now", now)).
 			Limit(limit-len(ids)).Pluck("id", &some).Error
 		if ids = append(ids, some...); err != nil || len(ids) >= limit {
 			return ids, translate(err)

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -23,18 +25,21 @@ const maxSeen = 100_000
 
 // Seen implements licensing.Seen: the latest per device, written in batches, so that a validation costs no SQL.
 type Seen struct {
-	db  *db.DB
-	log *slog.Logger
+	db    *db.DB
+	clock clock.Clock
+	log   *slog.Logger
 	// forget is called for devices whose profile was written.
 	forget func(licenseID, hardwareID string)
 
 	mu      sync.Mutex
 	pending map[uuid.UUID]*licensing.Sighting
+	// noted is when goOn was last called, of which Run alone takes care.
+	noted time.Time
 }
 
 // NewSeen returns a writer whose Run must be called for anything to be written.
-func NewSeen(d *db.DB, forget func(licenseID, hardwareID string), log *slog.Logger) *Seen {
-	return &Seen{db: d, log: log, forget: forget, pending: map[uuid.UUID]*licensing.Sighting{}}
+func NewSeen(d *db.DB, c clock.Clock, forget func(licenseID, hardwareID string), log *slog.Logger) *Seen {
+	return &Seen{db: d, clock: c, log: log, forget: forget, pending: map[uuid.UUID]*licensing.Sighting{}}
 }
 
 // Seen implements licensing.Seen.
@@ -49,11 +54,31 @@ func (s *Seen) Seen(now licensing.Sighting) {
 		}
 		return
 	}
+	follow(last, &now)
+}
+
+// follow adds to what was last seen of a device what was seen after it.
+func follow(last, now *licensing.Sighting) {
 	last.At = now.At
 	// a version that was said belongs to the system that is stored
 	last.Said = last.Stored.With(last.Said).With(now.Said)
 	if now.SessionData != nil {
 		last.SessionData = now.SessionData
+	}
+}
+
+// putBack keeps for the next time what an outage has kept from being written.
+func (s *Seen) putBack(batch map[uuid.UUID]*licensing.Sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, before := range batch {
+		now := s.pending[id]
+		if now != nil {
+			follow(before, now)
+		}
+		if now != nil || len(s.pending) < maxSeen {
+			s.pending[id] = before
+		}
 	}
 }
 
@@ -77,20 +102,27 @@ func (s *Seen) flush(ctx context.Context) {
 	batch := s.pending
 	s.pending = make(map[uuid.UUID]*licensing.Sighting, len(batch)) // sized for as many as the last two seconds had
 	s.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := s.write(ctx, batch); err != nil {
-		s.log.WarnContext(ctx, "last-seen times not written", "devices", len(batch), "error", err)
+	err := s.write(ctx, batch)
+	if now := s.clock.Now(); err == nil && now.Sub(s.noted).Abs() >= seenAgain {
+		if err = s.goOn(ctx, now); err == nil {
+			s.noted = now
+		}
+	}
+	if err == nil {
+		return
+	}
+	s.log.WarnContext(ctx, "last-seen times not written", "devices", len(batch), "error", err)
+	if apierr.From(err).Kind == apierr.Unavailable {
+		s.putBack(batch)
 	}
 }
 
 // write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by
-// one.
+// one. What was written leaves the batch.
 func (s *Seen) write(ctx context.Context, batch map[uuid.UUID]*licensing.Sighting) error {
-	bySecond := map[time.Time][]string{}
+	bySecond := map[time.Time][]uuid.UUID{}
 	var withMore []*licensing.Sighting
 	for id, seen := range batch {
 		if seen.SessionData != nil || isNews(seen) {
@@ -98,26 +130,35 @@ func (s *Seen) write(ctx context.Context, batch map[uuid.UUID]*licensing.Sightin
 			continue
 		}
 		second := seen.At.Truncate(time.Second)
-		bySecond[second] = append(bySecond[second], id.String())
+		bySecond[second] = append(bySecond[second], id)
 	}
 	for second, ids := range bySecond {
-		slices.Sort(ids)
+		slices.SortFunc(ids, byID)
 		for chunk := range slices.Chunk(ids, 500) {
 			if err := s.writeTimes(ctx, second, chunk); err != nil {
 				return err
 			}
+			for _, id := range chunk {
+				delete(batch, id)
+			}
 		}
 	}
-	slices.SortFunc(withMore, func(a, b *licensing.Sighting) int { return bytes.Compare(a.DeviceID[:], b.DeviceID[:]) })
+	slices.SortFunc(withMore, func(a, b *licensing.Sighting) int { return byID(a.DeviceID, b.DeviceID) })
 	for chunk := range slices.Chunk(withMore, 500) {
 		if err := s.writeMore(ctx, chunk); err != nil {
 			return err
+		}
+		for _, seen := range chunk {
+			delete(batch, seen.DeviceID)
 		}
 	}
 	return nil
 }
 
-func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []string) error {
+// byID is the order in which devices are locked.
+func byID(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
+func (s *Seen) writeTimes(ctx context.Context, at time.Time, ids []uuid.UUID) error {
 	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		// An UPDATE locks in any order: two replicas would wait for each other in a circle.
 		var locked []string

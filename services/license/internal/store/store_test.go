@@ -665,7 +665,7 @@ func TestSeenIsWrittenInBatches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := store.NewSeen(d, r.lookup.ForgetDevice, testkit.Log(t))
+		seen := store.NewSeen(d, r.clock, r.lookup.ForgetDevice, testkit.Log(t))
 		later := noon.Add(time.Minute)
 		for _, device := range before {
 			seen.Seen(licensing.Sighting{DeviceID: uuid.MustParse(device.ID), At: later})
@@ -702,7 +702,7 @@ func TestWhatADeviceSaysOfItself(t *testing.T) {
 		forgotten := 0
 		flush := func(said ...licensing.Profile) licensing.Profile {
 			t.Helper()
-			seen := store.NewSeen(d, func(licenseID, hardwareID string) {
+			seen := store.NewSeen(d, r.clock, func(licenseID, hardwareID string) {
 				forgotten++
 				r.lookup.ForgetDevice(licenseID, hardwareID)
 			}, testkit.Log(t))

@@ -1,0 +1,10 @@
+-- +goose Up
+
+-- The periods in which sightings of devices were written. What lies between them, an outage or maintenance, is not idle time of any device.
+CREATE TABLE seen_periods (
+    began_at datetime NOT NULL PRIMARY KEY,
+    until    datetime NOT NULL
+);
+
+-- +goose Down
+DROP TABLE seen_periods;
