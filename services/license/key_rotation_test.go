@@ -64,6 +64,27 @@ func TestRotateKeyWithAnOverlap(t *testing.T) {
 	})
 }
 
+// A key that has ended and was given to another license opens that at once, on every replica that knew it.
+func TestAFormerKeyOfAnotherLicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.auth.limit = nil
+		other := w.replica()
+		first, old := w.create(1, 0)
+		w.want(w.post("activate", device(old, "pc")), http.StatusCreated, "")
+		w.rotate(first, 24)
+		w.eventually("license.key_rotated")
+		for _, process := range []*world{w, other} {
+			process.warm(func() answer { return process.post("validate", device(old, "pc")) })
+		}
+		w.clock.Advance(24 * time.Hour)
+		w.want(w.post("validate", device(old, "pc")), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		w.with(fmt.Sprintf(`"max_devices":1,"license_key":%q`, old))
+		for _, process := range []*world{w, other} {
+			w.want(process.post("validate", device(old, "pc")), http.StatusOK, errcode.DeviceNotActivated)
+		}
+	})
+}
+
 // Without an overlap all former keys stop at once, here at the end of the call and elsewhere as soon as the event is
 // there; also where the link is down, once memory has ended.
 func TestRotateKeyAtOnce(t *testing.T) {

@@ -146,6 +146,10 @@ func TestLicenseSpringTrialIsNotTold(t *testing.T) {
 				w.want(w.manage(http.MethodPost, "/"+id+"/rotate-key", `{"overlap_hours":1}`), http.StatusOK, "")
 			},
 			func(id string) {
+				w.rotate(id, 0)
+				w.exec("DELETE FROM outbox WHERE subject = ?", id) // as the event log is short
+			},
+			func(id string) {
 				w.want(w.manage(http.MethodPatch, "/"+id, `{"customer_id":"big-corp"}`), http.StatusOK, "")
 			},
 			func(id string) { w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "") },
@@ -197,6 +201,10 @@ func TestLicenseSpringTrialRefuses(t *testing.T) {
 		s.refused(s.trial("default", "ada@example.com", "phone", strings.Repeat("7", 256)), 400, "validation_error")
 		s.refused(s.trial("nowhere", "ada@example.com"), 400, "unknown_product")
 		s.refused(w.licenseSpring(`,"read_only":true`).trial("default", "ada@example.com"), 400, "read_only_api_key")
+		w.studio()
+		w.ada("")
+		w.trialPolicy("try-studio", "studio", "")
+		s.refused(s.trial("studio", "ada@example.com"), 400, "trial_not_allowed") // it is not made, and not counted
 		for i := range 100 {
 			s.object(s.trial("default", fmt.Sprintf("u%d@example.com", i)))
 		}

@@ -66,6 +66,11 @@ type keyBounds struct {
 	enrollment *licensing.EnrollmentKey
 }
 
+// over tells whether the key has ended, which its license had before another.
+func (of *issued) over(now time.Time) bool {
+	return of.bounds != nil && !of.bounds.until.IsZero() && !now.Before(of.bounds.until)
+}
+
 type seat struct{ licenseID, hardwareID string }
 
 // NewLookup returns an empty lookup.
@@ -162,12 +167,14 @@ func (l *Lookup) IDByKey(ctx context.Context, key string) (string, *licensing.En
 
 func (l *Lookup) byKey(ctx context.Context, key string) (*issued, *licensing.EnrollmentKey, error) {
 	mac := l.keys.Ring.MAC(keyPurpose, []byte(key))
-	of, _, err := l.ids.Fetch(ctx, mac.Sum, func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) })
+	read := func(ctx context.Context) (*issued, error) { return l.readID(ctx, key) }
+	of, _, err := l.ids.Fetch(ctx, mac.Sum, read)
+	if err == nil && of.over(l.clock.Now()) { // the key may have been given to another license since
+		l.ids.Drop(mac.Sum)
+		of, _, err = l.ids.Fetch(ctx, mac.Sum, read)
+	}
 	if err != nil || of.bounds == nil {
 		return of, nil, err
-	}
-	if until := of.bounds.until; !until.IsZero() && !l.clock.Now().Before(until) {
-		return nil, nil, licensing.ErrNotFound
 	}
 	return of, of.bounds.enrollment, nil
 }

@@ -60,8 +60,14 @@ func (s *Store) MakeTrial(
 	return licenseID, made, db.Error(err)
 }
 
-// KeyRotated implements trial.Store.
+// KeyRotated implements trial.Store. Former keys stay; but one that was given to another license may have gone from
+// here, and the event log goes back as far as the settings say.
 func (s *Store) KeyRotated(ctx context.Context, licenseID string) (bool, error) {
+	var former []string
+	err := s.db.Read(ctx).Table("former_keys").Where("license_id = ?", licenseID).Limit(1).Pluck("id", &former).Error
+	if err != nil || len(former) > 0 {
+		return len(former) > 0, db.Error(err)
+	}
 	return s.outbox.Has(ctx, licenseID, eventsv1.TypeLicenseKeyRotated)
 }
 

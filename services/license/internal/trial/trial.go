@@ -28,7 +28,7 @@ const (
 const (
 	// CustomerPrefix is how the ids of customers begin who asked for a trial.
 	CustomerPrefix = "trial-"
-	// toldFor is how long a trial is told to anyone who asks again: no longer than the event log remembers.
+	// toldFor is how long a trial is told to anyone who asks again.
 	toldFor = 365 * 24 * time.Hour
 )
 
@@ -143,12 +143,17 @@ func (s *Trials) tellable(ctx context.Context, l *licensing.License) error {
 	return err
 }
 
-// make makes a trial, unless somebody else just has.
-func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (Trial, error) {
+// make makes a trial, unless somebody else just has. One that is not made does not count.
+func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (made Trial, err error) {
 	refund, err := s.admit(ctx, by, w.Network)
 	if err != nil {
 		return Trial{}, err
 	}
+	defer func() {
+		if err != nil || !made.Made {
+			refund()
+		}
+	}()
 	customerID := CustomerPrefix + uuid.Must(uuid.NewV7()).String()
 	var person *user.Prepared
 	if w.Product.AuthorizationMethod == catalog.ByUser {
@@ -158,7 +163,6 @@ func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (Trial
 		}
 		person = &prepared
 	}
-	var made Trial
 	licenseID, isNew, err := s.Store.MakeTrial(ctx, w.Product.ID, w.email(), func(ctx context.Context) (string, error) {
 		var err error
 		made, err = s.license(ctx, by, w, customerID)
@@ -171,7 +175,6 @@ func (s *Trials) make(ctx context.Context, by *licensing.Actor, w Wanted) (Trial
 	case err != nil:
 		return Trial{}, err
 	case !isNew:
-		refund()
 		return s.existing(ctx, w, licenseID)
 	}
 	return made, nil
@@ -185,11 +188,14 @@ func (s *Trials) admit(ctx context.Context, by *licensing.Actor, network string)
 	if err := ofOwn.Admit(ctx, own); err != nil {
 		return nil, err
 	}
-	refund = func() {
+	if err := ofAll.Admit(ctx, all); err != nil {
+		ofOwn.Refund(ctx, own)
+		return nil, err
+	}
+	return func() {
 		ofOwn.Refund(ctx, own)
 		ofAll.Refund(ctx, all)
-	}
-	return refund, ofAll.Admit(ctx, all)
+	}, nil
 }
 
 // license makes the customer and the license.
