@@ -289,6 +289,34 @@ func TestAFullQueueRefuses(t *testing.T) {
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), more) })
 }
 
+// TestAReturnBesideARefusal: what came back is said by the call that published it, also where another queue is full,
+// and by no later one.
+func TestAReturnBesideARefusal(t *testing.T) {
+	address := testkit.AMQP(t)
+	full, gone := everything, bus.Queue{Name: "test.gone", Types: []string{"apikey.#"}}
+	full.MaxBytes = 20_000
+	b := dial(t, address, full, gone)
+	testkit.Eventually(t, patience, func() error {
+		if b.Publish(t.Context(), bustest.Activations(t, 20)) != nil {
+			return nil
+		}
+		return errors.New("the queue takes more than it may")
+	})
+	if _, err := channel(t, address).QueueDelete(gone.Name, false, false, false); err != nil {
+		t.Fatal(err)
+	}
+	both := append(bustest.Activations(t, 1), bustest.Event(t, &eventsv1.ApiKeyCreated{ApiKeyId: "k"}, "k"))
+	if err := b.Publish(t.Context(), both); err == nil || !strings.Contains(err.Error(), "apikey.created came back") {
+		t.Errorf("a full queue and one that has gone: %v", err)
+	}
+	for range 8 { // calls take turns on a few channels
+		unwanted := bustest.Event(t, &eventsv1.AnomalyDetected{AnomalyId: "a"}, "a")
+		if err := b.Publish(t.Context(), []event.Event{unwanted}); err != nil {
+			t.Errorf("an event that has nothing to do with both: %v", err)
+		}
+	}
+}
+
 // What watches hear is packed, in the order of publishing, and without telemetry.
 func TestInvalidationsOnTheWire(t *testing.T) {
 	address := testkit.AMQP(t)

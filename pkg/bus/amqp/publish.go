@@ -79,8 +79,8 @@ func (p *publisher) send(ctx context.Context, msgs []message) error {
 		return fmt.Errorf("publish: %w", err)
 	}
 	err = c.send(ctx, msgs)
-	if err == nil {
-		err = p.missing(ctx, c)
+	if !c.broken { // what came back is of this call, also where another message was not taken
+		err = errors.Join(err, p.missing(ctx, c))
 	}
 	p.slots <- c.orNil()
 	if err != nil {
