@@ -114,7 +114,10 @@ func latest(findings []detect.Finding, f detect.Finding) []detect.Finding {
 	if i < 0 {
 		return append(findings, f)
 	}
-	f.Status, f.Score = findings[i].Status, max(f.Score, findings[i].Score)
+	f.Status = findings[i].Status
+	if g := &findings[i]; g.Score > f.Score {
+		f.Score, f.Severity = g.Score, g.Severity
+	}
 	findings[i] = f
 	return findings
 }

@@ -87,6 +87,9 @@ func Record(known []Anomaly, findings []detect.Finding, now time.Time) Recorded 
 		l.entries = append(l.entries, entry{anomaly: &known[i]})
 	}
 	for i := range findings {
+		l.now = later(l.now, findings[i].LastSeen) // what ends at a finding of a clock that is ahead has ended
+	}
+	for i := range findings {
 		l.enter(&findings[i])
 	}
 	return l.recorded()
@@ -120,9 +123,16 @@ func (l *ledger) enter(f *detect.Finding) {
 	}
 }
 
-// continuing is the place of the anomaly that a finding continues, or -1.
+// continuing is the place of the anomaly that a finding continues, or -1: of several the open one, so that no closed
+// one opens beside it, else the newest.
 func (l *ledger) continuing(f *detect.Finding) int {
-	return slices.IndexFunc(l.entries, func(e entry) bool { return e.anomaly.continuedBy(f) })
+	found := -1
+	for i, e := range l.entries {
+		if e.anomaly.continuedBy(f) && (found < 0 || e.anomaly.follows(l.entries[found].anomaly)) {
+			found = i
+		}
+	}
+	return found
 }
 
 func (l *ledger) recorded() (r Recorded) {
@@ -155,6 +165,14 @@ func (a *Anomaly) continuedBy(f *detect.Finding) bool {
 		!f.FirstSeen.After(a.LastSeen.Add(EpisodeGap)) && !f.LastSeen.Before(a.FirstSeen.Add(-EpisodeGap))
 }
 
+// follows says whether an anomaly is open where another one is not, or newer.
+func (a *Anomaly) follows(b *Anomaly) bool {
+	if (a.ClosedAt == nil) != (b.ClosedAt == nil) {
+		return a.ClosedAt == nil
+	}
+	return a.LastSeen.After(b.LastSeen)
+}
+
 // update takes over what f says and reports whether that changed anything. Older news than known is no news.
 func (a *Anomaly) update(f *detect.Finding) bool {
 	changed := false
@@ -168,9 +186,12 @@ func (a *Anomaly) update(f *detect.Finding) bool {
 	return changed
 }
 
+// describe takes over the words of f, and how grave it is where the anomaly was never graver.
 func (a *Anomaly) describe(f *detect.Finding) {
-	a.Severity, a.Score, a.Reason = string(f.Severity), max(a.Score, f.Score), f.Reason
-	a.Observed, a.Suggestion = f.Observed, f.Suggestion
+	if f.Score >= a.Score {
+		a.Score, a.Severity = f.Score, string(f.Severity)
+	}
+	a.Reason, a.Observed, a.Suggestion = f.Reason, f.Observed, f.Suggestion
 	a.Expected, a.Baseline = Range(f.Expected), Baseline{f.BaselineDays}
 	a.Considered = slices.Clone(f.Considered)
 	if a.Considered == nil {

@@ -28,18 +28,14 @@ func (l *ledger) gathered(f *detect.Finding) *detect.Finding {
 		open++
 		if a.Status != StatusFalsePositive && detect.NetworkOf(a.Subject) == network {
 			if joined := renamed(f, a.Subject, network); a.continuedBy(joined) {
-				return a.raised(joined)
+				return joined
 			}
 		}
 	}
 	if open < MaxAddresses {
 		return f
 	}
-	others := renamed(f, OtherAddresses, "an address of a further network")
-	if i := l.continuing(others); i >= 0 {
-		return l.entries[i].anomaly.raised(others)
-	}
-	return others
+	return renamed(f, OtherAddresses, "an address of a further network")
 }
 
 // renamed is a finding as one about another subject, with words for its address.
@@ -48,12 +44,4 @@ func renamed(f *detect.Finding, subject, words string) *detect.Finding {
 	_, address, _ := strings.Cut(f.Subject, ":")
 	other.Subject, other.Reason = subject, strings.ReplaceAll(f.Reason, address, words)
 	return &other
-}
-
-// raised is a finding that takes nothing from how severe the anomaly was through other addresses.
-func (a *Anomaly) raised(f *detect.Finding) *detect.Finding {
-	if f.Score < a.Score {
-		f.Score, f.Severity = a.Score, detect.Severity(a.Severity)
-	}
-	return f
 }

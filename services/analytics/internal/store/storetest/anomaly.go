@@ -68,6 +68,45 @@ func episodes(t *testing.T, s *consumer) {
 	}
 }
 
+// reaching: a finding over a closed anomaly and the open one after it is evidence of the open one, and one that clocks
+// apart by a moment make a new anomaly of ends the one before.
+func reaching(t *testing.T, s *consumer) {
+	s.commit(use(1, now, detect.Observation{}))
+	record := func(wall time.Time, f detect.Finding) (all []string) {
+		t.Helper()
+		if _, err := s.Record(t.Context(), []detect.Finding{f}, wall); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Anomalies(t.Context(), usage.AnomalyQuery{LicenseID: id(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range list {
+			all = append(all, fmt.Sprint(a.Status, " ", a.Score, " ", a.FirstSeen.Sub(now), " ", a.LastSeen.Sub(now)))
+		}
+		return all
+	}
+	next := now.Add(30 * time.Hour)
+	record(now, finding(now, 0.5))
+	over := finding(now, 0.7)
+	over.LastSeen = next.Add(time.Hour)
+	for _, tt := range []struct {
+		wall    time.Time
+		finding detect.Finding
+		want    []string
+	}{
+		{next, finding(next, 0.6), []string{"open 0.6 30h0m0s 30h0m0s", "closed 0.5 0s 0s"}},
+		{over.LastSeen, over, []string{"open 0.7 0s 31h0m0s", "closed 0.5 0s 0s"}},
+		{over.LastSeen, over, []string{"open 0.7 0s 31h0m0s", "closed 0.5 0s 0s"}},
+		{next.Add(24 * time.Hour), finding(next.Add(26*time.Hour), 0.6),
+			[]string{"open 0.6 56h0m0s 56h0m0s", "closed 0.7 0s 31h0m0s", "closed 0.5 0s 0s"}},
+	} {
+		if diff := cmp.Diff(tt.want, record(tt.wall, tt.finding)); diff != "" {
+			t.Errorf("after %s at %s (-want +got):\n%s", tt.finding.Key, tt.wall, diff)
+		}
+	}
+}
+
 // addresses have one anomaly for each network, and of too many networks all further ones have one.
 func addresses(t *testing.T, s *consumer) {
 	from := func(at time.Time, address string, score float64) detect.Finding {

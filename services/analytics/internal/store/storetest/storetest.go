@@ -39,8 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"text survives": textSurvives, "license survives": licenseSurvives, "usable licenses": usableLicenses,
 		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "event log": eventLog,
 		"snapshots": snapshots, "recent uses": recentUses, "rollback": rollback,
-		"states survive": statesSurvive, "episodes": episodes, "addresses": addresses, "risk ages": riskAges,
-		"prune": prune, "forget": forget, "epochs": epochs,
+		"states survive": statesSurvive, "episodes": episodes, "reaching": reaching, "addresses": addresses,
+		"risk ages": riskAges, "prune": prune, "forget": forget, "epochs": epochs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &consumer{Store: open(t), t: t}

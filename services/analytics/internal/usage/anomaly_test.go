@@ -1,0 +1,44 @@
+package usage
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
+)
+
+// TestAsGraveAsEver: an anomaly keeps its highest score and the severity of that, and has the words of the last
+// evidence; so does what one detection found several times.
+func TestAsGraveAsEver(t *testing.T) {
+	finding := func(minute int, score float64, severity detect.Severity, reason string) detect.Finding {
+		at := now.Add(time.Duration(minute) * time.Minute)
+		return detect.Finding{Key: "k", Type: detect.DeviceChurn, Subject: "license:l", LicenseID: "l", Score: score,
+			Severity: severity, FirstSeen: now, DetectedAt: now, LastSeen: at, Reason: reason}
+	}
+	findings := []detect.Finding{
+		finding(0, 0.5, detect.SeverityMedium, "many"),
+		finding(1, 0.9, detect.SeverityCritical, "more"),
+		finding(2, 0.3, detect.SeverityLow, "few"),
+	}
+	r := Record(nil, findings, now)
+	if len(r.Created) != 1 {
+		t.Fatalf("%d anomalies, want one", len(r.Created))
+	}
+	type grave struct {
+		Score            float64
+		Severity, Reason string
+	}
+	want := grave{0.9, "critical", "few"}
+	if diff := cmp.Diff(want, grave{r.Created[0].Score, r.Created[0].Severity, r.Created[0].Reason}); diff != "" {
+		t.Errorf("the anomaly (-want +got):\n%s", diff)
+	}
+	var found []detect.Finding
+	for _, f := range findings {
+		found = latest(found, f)
+	}
+	if diff := cmp.Diff(want, grave{found[0].Score, string(found[0].Severity), found[0].Reason}); diff != "" {
+		t.Errorf("found on request (-want +got):\n%s", diff)
+	}
+}
