@@ -59,6 +59,8 @@ type license struct {
 	check func(licenseID, hardwareID string) error
 	// version is the license's; activated is the version with which its devices took their seats.
 	version, activated int32
+	// credentials is the number of the device's user, nil for none.
+	credentials *int64
 	// asked is the last question.
 	asked *licensev1.CheckDeviceRequest
 }
@@ -83,6 +85,13 @@ func (l *license) reseat() {
 	l.activated = l.version
 }
 
+// proved says with which credentials the user of the devices would prove to be it, nil where nobody signs in.
+func (l *license) proved(credentials *int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.credentials = credentials
+}
+
 func (l *license) CheckDevice(
 	_ context.Context, req *connect.Request[licensev1.CheckDeviceRequest],
 ) (*connect.Response[licensev1.CheckDeviceResponse], error) {
@@ -97,7 +106,9 @@ func (l *license) CheckDevice(
 	if req.Msg.LicenseVersion != nil && *req.Msg.LicenseVersion < l.activated {
 		return nil, token.Refused("revoked")
 	}
-	return connect.NewResponse(&licensev1.CheckDeviceResponse{LicenseVersion: l.version}), nil
+	return connect.NewResponse(&licensev1.CheckDeviceResponse{
+		LicenseVersion: l.version, UserCredentials: l.credentials,
+	}), nil
 }
 
 // harness is an auth service with everything around it.

@@ -77,6 +77,38 @@ func TestTokensOfASeatThatWasLeft(t *testing.T) {
 	})
 }
 
+// TestRefreshAfterAPasswordReset: the family of a user whose credentials became void ends with its next refresh. One
+// that nobody signed in for goes on, and one that a replica refreshes which has not heard of the newest credentials.
+func TestRefreshAfterAPasswordReset(t *testing.T) {
+	eachEngine(t, func(w *harness) {
+		client := w.client()
+		nobodys := w.issue(client)
+		w.license.proved(new(int64(3)))
+		first := w.issue(client)
+		for _, goesOn := range []*int64{new(int64(3)), new(int64(2)), nil} {
+			w.license.proved(goesOn)
+			w.clock.Advance(time.Minute)
+			w.refresh(first.Refresh).is(200, "").into(&first)
+		}
+		w.license.proved(new(int64(4)))
+		w.verify(first.Access).is(200, "")
+		for _, credentials := range []int64{4, 3} {
+			w.license.proved(&credentials)
+			for name, a := range map[string]answer{
+				"refresh": w.refresh(first.Refresh), "access": w.verify(first.Access),
+			} {
+				if reason := a.is(401, errcode.InvalidToken).reason(); reason != "revoked" {
+					w.Errorf("%s: reason %q", name, reason)
+				}
+			}
+		}
+		w.refresh(nobodys.Refresh).is(200, "")
+		if n := len(w.events("license.token.reused")); n != 0 {
+			w.Errorf("%d events of reuse, want none", n)
+		}
+	})
+}
+
 // TestRefreshWhoseAnswerWasLost refreshes again although the first answer is not known to have arrived.
 func TestRefreshWhoseAnswerWasLost(t *testing.T) {
 	next := func(w *harness, refresh string) (p pair) {

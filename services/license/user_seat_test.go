@@ -2,14 +2,18 @@ package license_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect"
 	"gorm.io/gorm"
 
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	licensev1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/license/v1"
 )
 
 // colleague makes another user of a license, who has signed in.
@@ -106,6 +110,49 @@ func TestTokensNeedASignIn(t *testing.T) {
 		w.want(w.users(http.MethodDelete, "/"+user, ""), http.StatusOK, "")
 		asks(signedIn, errcode.InvalidCredentials)
 		w.want(w.post("validate", device(key, "pc")), http.StatusUnauthorized, errcode.InvalidCredentials)
+	})
+}
+
+// TestUsersAreToldToAuth: what proves the user of a device has a number that auth keeps with the device's tokens. It
+// grows when that becomes void.
+func TestUsersAreToldToAuth(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.studio()
+		user := w.ada("")
+		id, _ := w.assigned(user)
+		number := func(of *licensev1.CheckDeviceRequest) *int64 {
+			t.Helper()
+			res, err := w.asAuth.CheckDevice(t.Context(), connect.NewRequest(of))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res.Msg.UserCredentials
+		}
+		byUsers := func(userToken string) *int64 {
+			return number(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc", UserToken: &userToken})
+		}
+		byHolder := func() *int64 {
+			return number(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc", LicenseVersion: new(int32(99))})
+		}
+		w.want(w.post("activate", byUser(w.token(), "pc", nil)), http.StatusCreated, "")
+		begun := byUsers(w.token())
+		if now := byHolder(); begun == nil || now == nil || *now != *begun {
+			t.Fatalf("signed in with %v, and later %v", begun, now)
+		}
+		w.want(w.users(http.MethodPost, "/"+user+"/reset-password", `{"initial_password":"`+thePassword+`"}`),
+			http.StatusOK, "")
+		after := byUsers(w.token())
+		testkit.Eventually(t, patience, func() error {
+			if now := byHolder(); *after <= *begun || *now != *after {
+				return fmt.Errorf("before the reset %d, after it %d and %d", *begun, *after, *now)
+			}
+			return nil
+		})
+		plain, key := w.create(1, 0)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		if n := number(&licensev1.CheckDeviceRequest{LicenseId: plain, HardwareId: "pc"}); n != nil {
+			t.Errorf("a license that nobody signs in to: %d", *n)
+		}
 	})
 }
 

@@ -23,7 +23,8 @@ func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified,
 	if err := s.access.Verify(ctx, raw, &c); err != nil {
 		return Verified{}, s.Refusals.Note(err, refusal.Verified(err, raw, from.Origin))
 	}
-	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID, LicenseVersion: c.LicenseVersion}
+	f := Family{ID: c.FamilyID, LicenseID: c.Subject, HardwareID: c.HardwareID,
+		Standing: Standing{LicenseVersion: c.LicenseVersion}}
 	if err := s.holds(ctx, f, c.ID); err != nil {
 		return Verified{}, s.noteRefusal(err, from, f)
 	}
@@ -41,7 +42,8 @@ func (s *Tokens) holds(ctx context.Context, f Family, accessID string) error {
 	if state.Revoked || state.Void {
 		return errRevoked
 	}
-	return s.standing(ctx, f, "") // it is not the device that calls
+	_, err = s.standing(ctx, f, "") // it is not the device that calls
+	return err
 }
 
 // UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known

@@ -21,8 +21,11 @@ var (
 	ErrTokenUnknown = errors.New("credential: unknown refresh token")
 	// errNotAccepted marks errReused: errors.Is takes all refusals of tokens, which have one code, for the same.
 	errNotAccepted = errors.New("credential: the family does not accept the refresh token")
-	errRevoked     = token.Refused("revoked")
-	errReused      = token.Refused("reused").WithCause(errNotAccepted)
+	// errUserVoid marks errSignedOut, for the same reason.
+	errUserVoid  = errors.New("credential: what proved the user of the family is void")
+	errRevoked   = token.Refused("revoked")
+	errReused    = token.Refused("reused").WithCause(errNotAccepted)
+	errSignedOut = errRevoked.WithCause(errUserVoid)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.
 	ErrTooManyTokens = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
 		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").

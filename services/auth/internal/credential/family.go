@@ -19,10 +19,9 @@ const (
 // Family is the chain of tokens that began with one call of auth/token for a device on a license.
 type Family struct {
 	ID, LicenseID, HardwareID string
-	// LicenseVersion is the license's when the family began; license tells from it whether the device has left its seat
-	// since.
-	LicenseVersion int
-	CreatedAt      time.Time
+	// Standing is that of the device when the family began.
+	Standing
+	CreatedAt time.Time
 	// RevokedAt zero: in force.
 	RevokedAt time.Time
 	// Current is the hash of the newest refresh token, Previous that of the one it was given for; zero: none.
@@ -35,6 +34,21 @@ type Family struct {
 	// refresh token. Answer is known to Rotate alone.
 	Answer    []byte
 	ExpiresAt time.Time
+}
+
+// Standing is what license says of a device that may act on its license.
+type Standing struct {
+	// LicenseVersion is the license's; license tells from it whether the device has left its seat since.
+	LicenseVersion int
+	// UserCredentials is how often what proves the user of the device had become void, nil where nobody signed in or
+	// license did not say. It only grows.
+	UserCredentials *int64
+}
+
+// voidFor tells whether what proved the user of the family is void in the light of how the device stands now. Fewer
+// than then are those of a license that has not heard of the newest yet.
+func (f Family) voidFor(now Standing) bool {
+	return f.UserCredentials != nil && now.UserCredentials != nil && *now.UserCredentials > *f.UserCredentials
 }
 
 // repeatFor is how long a refresh token that comes again gets the pair that it has been exchanged for: an application

@@ -61,12 +61,12 @@ type SigningStore interface {
 
 // Devices asks the license service.
 type Devices interface {
-	// CheckDevice returns the version of the license when the device may act on it now, and otherwise the refusal that
-	// the device would get when it validates, such as LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED, or an error of kind
-	// Unavailable. Licenses of other products than the caller's are not found.
-	CheckDevice(ctx context.Context, from Caller, d Device) (licenseVersion int, err error)
+	// CheckDevice returns how the device stands on the license when it may act on it now, and otherwise the refusal
+	// that the device would get when it validates, such as LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED, or an error of
+	// kind Unavailable. Licenses of other products than the caller's are not found.
+	CheckDevice(ctx context.Context, from Caller, d Device) (Standing, error)
 	// CheckFamily is CheckDevice for tokens issued earlier; it fails with INVALID_TOKEN when the device has left its
 	// seat, or the license was deactivated, since Family.LicenseVersion. address is empty where it is not the device
 	// that asks.
-	CheckFamily(ctx context.Context, f Family, address string) error
+	CheckFamily(ctx context.Context, f Family, address string) (Standing, error)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
-// family: two parties hold it. Calls with one token within repeatFor get one pair. Every refusal is INVALID_TOKEN, but
+// family, since two parties hold it; so does the first one after what proved the user became void. Calls with one token within repeatFor get one pair. Every refusal is INVALID_TOKEN, but
 // that of a whole installation. once is nil where the caller sent no Idempotency-Key.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
@@ -49,8 +49,11 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, raw string, once Once
 			return s.rotate(ctx, from, raw, f, t)
 		})
 	}
-	if errors.Is(err, errNotAccepted) {
-		err = s.reused(ctx, from, f) // not inside once, which takes back what a refused call has written
+	switch { // not inside once, which takes back what a refused call has written
+	case errors.Is(err, errNotAccepted):
+		err = s.reused(ctx, from, f)
+	case errors.Is(err, errUserVoid):
+		err = s.end(ctx, f, errSignedOut)
 	}
 	if err != nil {
 		return Pair{}, s.noteRefusal(err, from, f)
@@ -65,7 +68,11 @@ func (s *Tokens) rotate(ctx context.Context, from Caller, raw string, f Family, 
 	if !now.Before(t.ExpiresAt) {
 		return Pair{}, token.Refused("expired")
 	}
-	if err := s.standing(ctx, f, from.IP); err != nil {
+	standing, err := s.standing(ctx, f, from.IP)
+	if err == nil && f.voidFor(standing) {
+		err = errSignedOut
+	}
+	if err != nil {
 		return Pair{}, err
 	}
 	pair, next, err := s.mint(ctx, f)
@@ -102,8 +109,13 @@ func (s *Tokens) reused(ctx context.Context, from Caller, f Family) error {
 		Ip:         from.IP,
 		ViaProxy:   from.ViaProxy,
 	}
-	if _, err := s.Families.RevokeFamily(ctx, f.ID, s.Clock.Now(), Record{f.LicenseID, reused}); err != nil {
+	return s.end(ctx, f, errReused, Record{f.LicenseID, reused})
+}
+
+// end revokes a family and returns why.
+func (s *Tokens) end(ctx context.Context, f Family, why error, records ...Record) error {
+	if _, err := s.Families.RevokeFamily(ctx, f.ID, s.Clock.Now(), records...); err != nil {
 		return fmt.Errorf("revoke token family: %w", err)
 	}
-	return errReused
+	return why
 }

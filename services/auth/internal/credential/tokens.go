@@ -79,15 +79,15 @@ func direct(ctx context.Context, _ string, fn func(ctx context.Context) (Pair, e
 	return fn(ctx)
 }
 
-// standing asks whether the device still stands on its license, and makes any refusal one of the token. address is
+// standing asks how the device stands on its license, and makes any refusal one of the token. address is
 // empty where it is not the device that asks.
-func (s *Tokens) standing(ctx context.Context, f Family, address string) error {
-	err := s.Devices.CheckFamily(ctx, f, address)
+func (s *Tokens) standing(ctx context.Context, f Family, address string) (Standing, error) {
+	now, err := s.Devices.CheckFamily(ctx, f, address)
 	var refusal *apierr.Error
 	if errors.As(err, &refusal) && isRefusal(refusal.Kind) && !ofInstallation(refusal) {
-		return token.RefusedWith(refusal).WithCause(err)
+		return now, token.RefusedWith(refusal).WithCause(err)
 	}
-	return err
+	return now, err
 }
 
 // ofInstallation tells a refusal of everything, while the installation itself is not licensed: it says nothing of the
@@ -96,16 +96,15 @@ func ofInstallation(refusal *apierr.Error) bool { return refusal.Code == errcode
 
 func isRefusal(k apierr.Kind) bool { return k == apierr.Forbidden || k == apierr.NotFound }
 
-// checkNamed makes the id of the license that a client named canonical, asks about the device, and notes the version of
-// the license.
-func (s *Tokens) checkNamed(ctx context.Context, f *Family, from Caller, d Device) error {
+// checkNamed makes the id of the license that a client named canonical, asks about the device, and notes how it
+// stands.
+func (s *Tokens) checkNamed(ctx context.Context, f *Family, from Caller, d Device) (err error) {
 	id, ok := uid.Parse(d.LicenseID)
 	if !ok {
 		return errLicenseNotFound
 	}
 	f.LicenseID, d.LicenseID = id, id
-	version, err := s.Devices.CheckDevice(ctx, from, d)
-	f.LicenseVersion = version
+	f.Standing, err = s.Devices.CheckDevice(ctx, from, d)
 	return err
 }
 

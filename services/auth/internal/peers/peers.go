@@ -27,22 +27,28 @@ func NewDevices(c *app.Core) Devices {
 }
 
 // CheckDevice implements credential.Devices.
-func (d Devices) CheckDevice(ctx context.Context, from credential.Caller, of credential.Device) (int, error) {
+func (d Devices) CheckDevice(ctx context.Context, from credential.Caller, of credential.Device) (credential.Standing, error) {
 	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: of.LicenseID, HardwareId: of.HardwareID, AppVersion: of.AppVersion, IsVm: of.IsVM,
 		Product: from.Product, Address: from.IP, UserToken: &of.UserToken,
 	}))
-	if err != nil {
-		return 0, err
-	}
-	return int(res.Msg.GetLicenseVersion()), nil
+	return standing(res, err)
 }
 
 // CheckFamily implements credential.Devices.
-func (d Devices) CheckFamily(ctx context.Context, f credential.Family, address string) error {
-	_, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
+func (d Devices) CheckFamily(ctx context.Context, f credential.Family, address string) (credential.Standing, error) {
+	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: f.LicenseID, HardwareId: f.HardwareID, LicenseVersion: proto.Int32(int32(f.LicenseVersion)),
 		Address: address,
 	}))
-	return err
+	return standing(res, err)
+}
+
+func standing(res *connect.Response[licensev1.CheckDeviceResponse], err error) (credential.Standing, error) {
+	if err != nil {
+		return credential.Standing{}, err
+	}
+	return credential.Standing{
+		LicenseVersion: int(res.Msg.GetLicenseVersion()), UserCredentials: res.Msg.UserCredentials,
+	}, nil
 }

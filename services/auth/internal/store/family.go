@@ -13,18 +13,19 @@ import (
 )
 
 type familyRow struct {
-	ID             string
-	LicenseID      string
-	HardwareID     string
-	LicenseVersion int
-	CreatedAt      time.Time
-	RevokedAt      *time.Time
-	ExpiresAt      time.Time
-	CurrentSHA256  []byte `gorm:"column:current_sha256"`
-	PreviousSHA256 []byte `gorm:"column:previous_sha256"`
-	InUse          bool
-	Rotations      int
-	Answer         []byte
+	ID              string
+	LicenseID       string
+	HardwareID      string
+	LicenseVersion  int
+	UserCredentials *int64
+	CreatedAt       time.Time
+	RevokedAt       *time.Time
+	ExpiresAt       time.Time
+	CurrentSHA256   []byte `gorm:"column:current_sha256"`
+	PreviousSHA256  []byte `gorm:"column:previous_sha256"`
+	InUse           bool
+	Rotations       int
+	Answer          []byte
 }
 
 // familyColumns leave out the answer, which is large and of use to Rotate alone.
@@ -35,7 +36,8 @@ func (familyRow) TableName() string { return "token_families" }
 
 func (r familyRow) family() credential.Family {
 	return credential.Family{
-		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID, LicenseVersion: r.LicenseVersion,
+		ID: r.ID, LicenseID: r.LicenseID, HardwareID: r.HardwareID,
+		Standing:  credential.Standing{LicenseVersion: r.LicenseVersion, UserCredentials: r.UserCredentials},
 		CreatedAt: r.CreatedAt.UTC(), RevokedAt: orZero(r.RevokedAt),
 		Current: hashOf(r.CurrentSHA256), Previous: hashOf(r.PreviousSHA256), InUse: r.InUse, Rotations: r.Rotations,
 		Answer: r.Answer, ExpiresAt: r.ExpiresAt.UTC(),
@@ -76,7 +78,7 @@ func newRefreshRow(t credential.RefreshToken, rotation int) refreshRow {
 func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first credential.RefreshToken) error {
 	family := familyRow{
 		ID: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, LicenseVersion: f.LicenseVersion,
-		CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt, CurrentSHA256: first.Hash[:],
+		UserCredentials: f.UserCredentials, CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt, CurrentSHA256: first.Hash[:],
 	}
 	t := newRefreshRow(first, 0)
 	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -45,27 +46,35 @@ func NewHandler(d Deps, opts ...connect.HandlerOption) (string, http.Handler) {
 func (s server) CheckDevice(
 	ctx context.Context, req *connect.Request[licensev1.CheckDeviceRequest],
 ) (*connect.Response[licensev1.CheckDeviceResponse], error) {
-	seat, err := s.check(ctx, req.Msg)
+	c := client(req.Msg)
+	seat, err := s.check(ctx, req.Msg, &c)
 	if err != nil {
 		return nil, wire.Refusal(err)
 	}
 	return connect.NewResponse(&licensev1.CheckDeviceResponse{
 		ExpiresAt: event.Timestamp(seat.License.ExpiresAt), LicenseVersion: int32(seat.LicenseVersion()),
+		UserCredentials: credentialsOf(c.User, seat),
 	}), nil
 }
 
-func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (licensing.Seat, error) {
-	if s.Admit != nil {
-		if err := s.Admit(ctx); err != nil {
-			return licensing.Seat{}, err
-		}
-	}
-	c := licensing.Client{
+func client(m *licensev1.CheckDeviceRequest) licensing.Client {
+	return licensing.Client{
 		HardwareID:   m.GetHardwareId(),
 		AppVersion:   m.GetAppVersion(),
 		IsVM:         m.GetIsVm(),
 		IP:           m.GetAddress(),
 		BoundProduct: m.GetProduct(),
+	}
+}
+
+// check is the seat of the client. It puts down the user who has it, if people sign in to use the license.
+func (s server) check(
+	ctx context.Context, m *licensev1.CheckDeviceRequest, c *licensing.Client,
+) (licensing.Seat, error) {
+	if s.Admit != nil {
+		if err := s.Admit(ctx); err != nil {
+			return licensing.Seat{}, err
+		}
 	}
 	if m.LicenseVersion == nil {
 		c.Holder = m.UserToken == nil // an earlier auth asks: that the device has its seat was enough
@@ -73,11 +82,19 @@ func (s server) check(ctx context.Context, m *licensev1.CheckDeviceRequest) (lic
 		if c.User, err = s.signedIn(ctx, m); err != nil {
 			return licensing.Seat{}, err
 		}
-		return s.Seats.CheckDevice(ctx, m.GetLicenseId(), c)
+		return s.Seats.CheckDevice(ctx, m.GetLicenseId(), *c)
 	}
 	return s.Seats.CheckHolder(ctx, licensing.Holder{
 		LicenseID: m.GetLicenseId(), HardwareID: m.GetHardwareId(), LicenseVersion: int(m.GetLicenseVersion()),
-	}, &c)
+	}, c)
+}
+
+// credentialsOf is the number of the credentials of the user who calls, nil where that is not the one who has the seat.
+func credentialsOf(u *licensing.SignedIn, seat licensing.Seat) *int64 {
+	if u == nil || seat.Device == nil || u.ID != seat.Device.UserID {
+		return nil
+	}
+	return proto.Int64(int64(u.Credentials))
 }
 
 // signedIn is the user whom a request proves, nil for nobody.

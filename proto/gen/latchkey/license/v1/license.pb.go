@@ -138,8 +138,11 @@ type CheckDeviceResponse struct {
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// license_version is what a token issued now carries.
 	LicenseVersion int32 `protobuf:"varint,2,opt,name=license_version,json=licenseVersion,proto3" json:"license_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// user_credentials is how often what proves the user who has the device's seat became void so far; absent: nobody signed in
+	// for it, or a license of an earlier version answers.
+	UserCredentials *int64 `protobuf:"varint,3,opt,name=user_credentials,json=userCredentials,proto3,oneof" json:"user_credentials,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CheckDeviceResponse) Reset() {
@@ -182,6 +185,13 @@ func (x *CheckDeviceResponse) GetExpiresAt() *timestamppb.Timestamp {
 func (x *CheckDeviceResponse) GetLicenseVersion() int32 {
 	if x != nil {
 		return x.LicenseVersion
+	}
+	return 0
+}
+
+func (x *CheckDeviceResponse) GetUserCredentials() int64 {
+	if x != nil && x.UserCredentials != nil {
+		return *x.UserCredentials
 	}
 	return 0
 }
@@ -358,11 +368,13 @@ const file_latchkey_license_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"user_token\x18\b \x01(\tH\x01R\tuserToken\x88\x01\x01B\x12\n" +
 	"\x10_license_versionB\r\n" +
-	"\v_user_token\"y\n" +
+	"\v_user_token\"\xbe\x01\n" +
 	"\x13CheckDeviceResponse\x129\n" +
 	"\n" +
 	"expires_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12'\n" +
-	"\x0flicense_version\x18\x02 \x01(\x05R\x0elicenseVersion\"\x16\n" +
+	"\x0flicense_version\x18\x02 \x01(\x05R\x0elicenseVersion\x12.\n" +
+	"\x10user_credentials\x18\x03 \x01(\x03H\x00R\x0fuserCredentials\x88\x01\x01B\x13\n" +
+	"\x11_user_credentials\"\x16\n" +
 	"\x14CountLicensesRequest\"\xba\x02\n" +
 	"\x15CountLicensesResponse\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x05R\x05total\x12\x16\n" +
@@ -420,6 +432,7 @@ func file_latchkey_license_v1_license_proto_init() {
 		return
 	}
 	file_latchkey_license_v1_license_proto_msgTypes[0].OneofWrappers = []any{}
+	file_latchkey_license_v1_license_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

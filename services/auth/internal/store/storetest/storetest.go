@@ -174,7 +174,8 @@ func revokeOnce(t *testing.T, s Store, events func() int) {
 
 func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToken) {
 	t.Helper()
-	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", LicenseVersion: 7, CreatedAt: now}
+	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now,
+		Standing: credential.Standing{LicenseVersion: 7, UserCredentials: new(int64(3))}}
 	first := credential.RefreshToken{
 		Hash:      secret.Hash(f.ID),
 		FamilyID:  f.ID,
@@ -209,6 +210,8 @@ func families(t *testing.T, s Store, _ func() int) {
 		t.Errorf("unknown token: %v", err)
 	}
 	other, _ := newFamily(t, s)
+	nobodys := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now}
+	must(t, s.CreateFamily(t.Context(), nobodys, next(t, nobodys)))
 	access(t, s, f, first, credential.AccessState{})
 	access(t, s, credential.Family{ID: newID(t)}, first, credential.AccessState{Revoked: true})
 	access(t, s, other, first, credential.AccessState{Void: true})
