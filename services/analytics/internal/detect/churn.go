@@ -38,6 +38,8 @@ const (
 	// Source of the least: GetKeyManager, 10 devices in an hour.
 	burstPerSeat = 4
 	burstLeast   = 8
+	// aboveBaseline times the replacements of the first week are usual for the license.
+	aboveBaseline = 1.5
 	// scoreUnlikeJobs is the most for devices that come and go like build jobs, but each from elsewhere: without geo
 	// data nobody can tell a seat that is handed round from jobs on many clouds.
 	scoreUnlikeJobs = 0.6
@@ -77,7 +79,7 @@ func (m *churn) judge(st *step) {
 	seats := float64(max(st.seats, 1))
 	t := st.turnover(st.at-micros(week), st.at)
 	fixed := max(churnLeast, churnPerSeat*seats)
-	allowed := math.Floor(st.limit(max(fixed, 1.5*float64(m.firstWeek))))
+	allowed := math.Floor(st.limit(max(fixed, aboveBaseline*float64(m.firstWeek))))
 	m.learn(st, t, fixed)
 	if t.ci() {
 		return
@@ -87,7 +89,7 @@ func (m *churn) judge(st *step) {
 		return
 	}
 	day := st.turnover(st.at-microsPerDay, st.at)
-	allowed = math.Floor(st.limit(max(burstLeast, burstPerSeat*seats, 1.5*float64(m.firstWeek))))
+	allowed = math.Floor(st.limit(max(burstLeast, burstPerSeat*seats, aboveBaseline*float64(m.firstWeek))))
 	if float64(day.replaced) > allowed {
 		m.raise(st, day, allowed, "24 hours")
 	}
@@ -107,24 +109,25 @@ func (m *churn) learn(st *step, t turnover, fixed float64) {
 }
 
 func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
-	score := excess(0.45, float64(t.replaced), allowed)
+	score := excess(scoreExcess, float64(t.replaced), allowed)
 	explained := ""
 	switch {
 	case t.freed():
-		score = min(score, scoreTest)
+		score = min(score, scoreLow)
 		explained = "seats freed for idleness: the license allows it, and " + count(t.idle, "stay") + " ended so"
 	case t.jobs() && t.apart():
-		score = min(score+0.15, scoreUnlikeJobs)
+		score = min(score+scoreWorse, scoreUnlikeJobs)
 		explained = "build jobs: short stays that end cleanly point to them, networks apart from each other do not"
 	case t.jobs():
-		score = min(score, scoreTest)
+		score = min(score, scoreLow)
 		explained = "build jobs: short stays that end cleanly point to them, but the network is not known to be a " +
 			"hosting one"
-	case len(t.blocks) >= 3:
-		score += 0.15
+	case len(t.blocks) >= farApart:
+		score += scoreWorse
 	case t.offline > 0:
-	case 10*t.returning < 2*t.arrivals:
-		score = min(score, scoreTest)
+		// Who takes an offline token along runs on without the seat: no exchange of computers explains that.
+	case few(t.returning, t.arrivals):
+		score = min(score, scoreLow)
 		explained = "new computers in one office: no device has come back, all from " + count(len(t.blocks), "network")
 	}
 	st.raise(score, func(f *Finding) {

@@ -74,6 +74,24 @@ func rebound(perDay int, at func(day, k int) where) *scenario {
 	return s
 }
 
+// roaming is a laptop of many hardware ids: a month long it is recognized on each of so many networks a day under the
+// id that it has there.
+func roaming(perDay int, id func(day, k int) string, at func(day, k int) where) *scenario {
+	s, last := licensed(1), "pc"
+	s.activate(day(0, 7), last, at(0, 0))
+	for d := range 30 {
+		for k := range perDay {
+			hw, w, hour := id(d, k), at(d, k), 8+12*float64(k)/float64(perDay)
+			if hw != last {
+				s.add(day(d, hour), eventsv1.TypeDeviceRebound, hw, w).FromHardwareID = last
+				last = hw
+			}
+			s.runs(day(d, hour+0.05), day(d, hour+2), 10*time.Minute, hw, w, "")
+		}
+	}
+	return s
+}
+
 func TestDeviceChurn(t *testing.T) { tell(t, churnStories()) }
 
 func churnStories() []story {
@@ -126,6 +144,26 @@ func churnStories() []story {
 		{"laptop whose hardware id changes with each dock", func() *scenario {
 			return rebound(5, func(_, k int) where { return []where{home, officeLine, cafe}[k%3] })
 		}, nil, ""},
+		{"laptop with another hardware id on each of three networks", func() *scenario {
+			return roaming(3, func(_, k int) string { return fmt.Sprintf("pc-%d", k) },
+				func(_, k int) where { return []where{home, officeLine, cafe}[k] })
+		}, nil, ""},
+		{"laptop with another hardware id at each move between three networks", func() *scenario {
+			return roaming(3, func(d, k int) string { return fmt.Sprintf("pc-%d-%d", d, k) },
+				func(_, k int) where { return []where{home, officeLine, cafe}[k] })
+		}, nil, ""},
+		{"laptop of a traveler, with another hardware id on each new network", func() *scenario {
+			return roaming(3, func(d, k int) string { return fmt.Sprintf("pc-%d-%d", d, k) },
+				func(d, k int) where { return far(3*d + k) })
+		}, nil, ""},
+		{"laptop of a traveler behind a proxy that nobody named", func() *scenario {
+			return roaming(3, func(d, k int) string { return fmt.Sprintf("pc-%d-%d", d, k) },
+				func(int, int) where { return where{} })
+		}, nil, ""},
+		{"seat rebound to others whose networks nobody knows", func() *scenario {
+			return roaming(6, func(d, k int) string { return fmt.Sprintf("pc-%d-%d", d, k) },
+				func(int, int) where { return where{} })
+		}, map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 
 		{"ci jobs on hosting networks", func() *scenario { return passedAround(2, 30, 25, buildRunner) }, nil, ""},
 		{"ci without geo data is a note at most",

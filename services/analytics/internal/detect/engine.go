@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"math"
 	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
@@ -44,6 +45,11 @@ func (e Engine) limit(v float64) float64 { return v / e.sensitivity }
 // reaches says whether a count has come up to a threshold, scaled but never below 1.
 func (e Engine) reaches(n, threshold int) bool {
 	return float64(n) >= max(e.limit(float64(threshold)), 1)
+}
+
+// under is the highest count that does not reach a threshold.
+func (e Engine) under(threshold int) float64 {
+	return math.Ceil(max(e.limit(float64(threshold)), 1)) - 1
 }
 
 // step is one observation on its way through the detectors of a license.
@@ -146,7 +152,7 @@ func (st *step) note(what uint64, window time.Duration) {
 // raise tells a finding when there is something to tell; describe fills in the words, then or when they are asked for.
 func (st *step) raise(score float64, describe func(f *Finding)) {
 	if st.license.IsTest {
-		score = min(score, scoreTest)
+		score = min(score, scoreLow)
 	}
 	f, told := st.trail.raise(st.detector, st.at, score, func(f *Finding) {
 		f.Subject, f.LicenseID = "license:"+st.license.ID, st.license.ID

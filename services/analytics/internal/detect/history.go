@@ -83,6 +83,7 @@ const (
 	leftClean
 	leftOffline // it left its seat with an offline token still good
 	leftIdle    // its seat was freed because nobody saw it any more
+	arrivedRebound
 )
 
 func (h *history) walk(c *codec) {
@@ -198,6 +199,9 @@ func (st *step) arrive(id uint64) {
 	a := arrival{Who: st.who(id), Device: id, At: st.at, Block: st.place.Block, Flags: st.place.flag()}
 	if st.before.Since != 0 {
 		a.Flags |= arrivedReturning
+	}
+	if st.rebound() {
+		a.Flags |= arrivedRebound
 	}
 	if st.before.Left > st.at {
 		a.Left = st.before.Left // its departure arrived first

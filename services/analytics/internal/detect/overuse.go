@@ -24,15 +24,17 @@ const (
 	overusePerSeat = 0.5
 	overuseLeast   = 3
 	// overuseDays are the distinct days of 7 on which refusals must fall: a growing team buys seats sooner.
-	// overuseBurst times as many devices as allowed are told at once, as low when they come from fewer than 3
-	// networks: a class may have met with too few seats.
+	// overuseBurst times as many devices as allowed are told at once, as low when they come from fewer than
+	// farApart networks: a class may have met with too few seats.
 	overuseDays  = 3
 	overuseBurst = 3
 	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client
 	// without backoff.
 	retriesPerDay = 20
 	retryDays     = 3
-	maxDenied     = 64
+	// scoreHammering is low.
+	scoreHammering = 0.25
+	maxDenied      = 64
 )
 
 // overuse finds seat_overuse. Left alone: one colleague trying, a refusal followed by success within a minute, a
@@ -45,9 +47,11 @@ type overuse struct {
 
 // denied is a device that found no seat free.
 type denied struct {
-	Who, Device, Block  uint64
-	First, Last, Starts int64 // Starts counts refusals, retries within foldWithin taken as one
-	Hosting             bool
+	Who, Device, Block uint64
+	First, Last        int64
+	// Refusals counts retries within foldWithin as one.
+	Refusals int64
+	Hosting  bool
 }
 
 func (m *overuse) walk(c *codec) {
@@ -61,7 +65,7 @@ func (c *codec) denied(d *denied) {
 	c.hash(&d.Block)
 	c.time(&d.First)
 	c.time(&d.Last)
-	c.int(&d.Starts)
+	c.int(&d.Refusals)
 	c.bool(&d.Hosting)
 }
 
@@ -87,7 +91,7 @@ func (m *overuse) fold(st *step, id uint64) {
 			continue
 		}
 		m.countRefusal(st, d.Last, -1)
-		if d.Starts--; d.Starts <= 0 {
+		if d.Refusals--; d.Refusals <= 0 {
 			m.denied = slices.Delete(m.denied, i, i+1)
 		}
 		return
@@ -104,11 +108,11 @@ func (m *overuse) observeRefusal(st *step) {
 	m.denied = slices.DeleteFunc(m.denied, func(d denied) bool { return d.Last < st.clock-micros(week) })
 	d := m.deny(st)
 	again := st.at - d.Last
-	if d.Starts > 0 && max(again, -again) <= micros(foldWithin) {
+	if d.Refusals > 0 && max(again, -again) <= micros(foldWithin) {
 		d.Last = max(d.Last, st.at)
 		return // a retry, not another refusal
 	}
-	d.Starts++
+	d.Refusals++
 	d.First, d.Last = min(d.First, st.at), max(d.Last, st.at)
 	m.countRefusal(st, st.at, 1)
 	st.note(overuseRefused, week)
@@ -176,17 +180,17 @@ func (m *overuse) judge(st *step) {
 	}
 	spread := r.days >= overuseDays
 	burst := r.weight > overuseBurst*allowed
-	wide := len(r.blocks) >= 3
-	score := excess(0.45, r.weight, allowed)
+	wide := len(r.blocks) >= farApart
+	score := excess(scoreExcess, r.weight, allowed)
 	switch {
 	case r.weight > allowed && (spread || burst && wide):
 		if wide {
-			score += 0.15
+			score += scoreWorse
 		}
 	case burst:
-		score = min(score, scoreTest)
+		score = min(score, scoreLow)
 	case r.hammering >= retryDays:
-		score = 0.25
+		score = scoreHammering
 	default:
 		return
 	}
@@ -208,7 +212,7 @@ func (r weekOfRefusals) describe(f *Finding, st *step, allowed float64) {
 		"a growing team: the limit was not raised while the refusals went on",
 		"one colleague trying: more than one device was refused",
 	}
-	if len(r.blocks) < 3 {
+	if len(r.blocks) < farApart {
 		f.Considered = append(f.Considered,
 			"a team larger than its seats: likely, all came from "+count(len(r.blocks), "network"))
 	}

@@ -54,6 +54,17 @@ const (
 	// on at least so many networks so many times a day, on so many days of 7, is handed round.
 	handRounds, handNetworks, handDays = 3, 3, 2
 	maxMarks                           = 32
+	// quarterHour is in microseconds.
+	quarterHour = microsPerDay / 96
+)
+
+// Scores: how sure each way of sharing is at its threshold, how much what goes beyond adds, and the most.
+const (
+	// scoreOverSeats is raised by scorePerSeat for as many devices more as there are seats.
+	scoreOverSeats, scorePerSeat, mostOverSeats = 0.55, 0.3, 0.9
+	// Two places that no journey joins are the surest proof of a copy; alternation alone may be two uplinks.
+	scoreFar, scoreSession, scoreBeat, scoreFlap, scorePerOverlap = 0.7, 0.65, 0.5, 0.42, 0.01
+	scoreHanded, scorePerHandNetwork, mostHanded                  = 0.5, 0.05, 0.8
 )
 
 // sharing finds account_sharing in four ways: more devices running at once than seats, on several networks; one
@@ -99,7 +110,7 @@ func (m *sharing) observe(st *step) {
 	if st.late {
 		return
 	}
-	if st.arrived {
+	if st.arrived && !st.rebound() { // one device under another id has not passed its seat on
 		m.handedBack(st)
 	}
 	if st.admitted() {
@@ -130,7 +141,7 @@ func (m *sharing) together(st *step) {
 	if int64(running) <= st.seats || len(blocks) < 2 {
 		return
 	}
-	quarter := then - then%(microsPerDay/96)
+	quarter := then - then%quarterHour
 	m.overSeats = slices.DeleteFunc(m.overSeats, func(t int64) bool { return t < then-microsPerDay })
 	if !slices.Contains(m.overSeats, quarter) {
 		m.overSeats = push(m.overSeats, quarter, maxMarks)
@@ -139,8 +150,8 @@ func (m *sharing) together(st *step) {
 	if !st.reaches(len(m.overSeats), quartersOverSeats) {
 		return
 	}
-	score := 0.55 + 0.3*float64(int64(running)-st.seats)/float64(st.seats)
-	m.raise(st, min(score, 0.9), func(f *Finding) { m.describeTogether(f, st, running) })
+	score := scoreOverSeats + scorePerSeat*float64(int64(running)-st.seats)/float64(st.seats)
+	m.raise(st, min(score, mostOverSeats), func(f *Finding) { m.describeTogether(f, st, running) })
 }
 
 // alternates looks for A-B-A within the hour by one device, and for proof that A never paused while B was in use.
@@ -172,13 +183,13 @@ func (m *sharing) raise(st *step, score float64, describe func(f *Finding)) {
 func overlapScore(what uint64) float64 {
 	switch what {
 	case sharingFar:
-		return 0.7
+		return scoreFar
 	case sharingSession:
-		return 0.65
+		return scoreSession
 	case sharingBeat:
-		return 0.5
+		return scoreBeat
 	}
-	return 0.42
+	return scoreFlap
 }
 
 func (m *sharing) overlapped(st *step, what uint64) {
@@ -194,8 +205,9 @@ func (m *sharing) overlapped(st *step, what uint64) {
 			best = o.What
 		}
 	}
-	score := overlapScore(best) + 0.01*float64(len(m.overlaps)-overlapsPerDay)
-	m.raise(st, score, func(f *Finding) { m.describeOverlap(f, best) })
+	allowed := st.under(overlapsPerDay)
+	score := overlapScore(best) + scorePerOverlap*(float64(len(m.overlaps))-allowed-1)
+	m.raise(st, score, func(f *Finding) { m.describeOverlap(f, best, allowed) })
 }
 
 // handedBack counts a seat that comes back to a device after another one elsewhere had it, and judges the week.
@@ -224,7 +236,7 @@ func (m *sharing) handedBack(st *step) {
 	if days < handDays || len(blocks) < handNetworks || len(devices) <= int(st.seats) {
 		return
 	}
-	score := min(0.5+0.05*float64(len(blocks)-handNetworks), 0.8)
+	score := min(scoreHanded+scorePerHandNetwork*float64(len(blocks)-handNetworks), mostHanded)
 	m.raise(st, score, func(f *Finding) { describeHanded(f, st, len(devices), len(blocks)) })
 }
 
@@ -257,13 +269,13 @@ func (m *sharing) describeTogether(f *Finding, st *step, running int) {
 		"offer more seats if all devices are theirs."
 }
 
-func (m *sharing) describeOverlap(f *Finding, best uint64) {
+func (m *sharing) describeOverlap(f *Finding, best uint64, allowed float64) {
 	n := len(m.overlaps)
 	f.Observed = fmt.Sprintf("%s in 24 hours", count(n, "overlap"))
 	f.Reason = fmt.Sprintf("The same hardware id was in use on two networks at once: %d proofs in 24 hours, the "+
 		"strongest that %s.",
 		n, sharingDetector.words[best])
-	f.Expected = Expected{High: float64(overlapsPerDay - 1)}
+	f.Expected = Expected{High: allowed}
 	f.Considered = []string{
 		"travel or a change of provider: the earlier network came back within the hour, again and again",
 		"two uplinks, fail-over or VPN: each network kept a rhythm of its own, or no session was seen on both; " +
@@ -283,7 +295,7 @@ func describeHanded(f *Finding, st *step, devices, networks int) {
 		"A license", count(int(st.seats), "seat"), count(devices, "device"), count(networks, "network"))
 	f.Expected = Expected{Value: float64(st.seats), High: float64(st.seats + 1)}
 	f.Considered = []string{
-		"one person with two computers: there were at least 3 networks a day",
+		fmt.Sprintf("one person with two computers: there were at least %s a day", count(handNetworks, "network")),
 		"build jobs: the devices come back",
 	}
 	f.Suggestion = "Offer seats for each person, or a floating license."

@@ -45,25 +45,26 @@ func (m *sharing) spreads(st *step, r *runner) {
 	if n > before {
 		st.note(sharingSpread, week)
 	}
-	score, burst := excess(0.45, float64(n), st.limit(networksPerDay)), st.reaches(n, spreadBurst*networksPerDay)
+	score, burst := excess(scoreExcess, float64(n), st.limit(networksPerDay)), st.reaches(n, spreadBurst*networksPerDay)
 	if burst {
-		score += 0.15
+		score += scoreWorse
 	}
 	days := len(r.Spread)
 	if !burst && days < spreadDays {
 		return
 	}
-	m.raise(st, score, func(f *Finding) { describeSpread(f, n, days) })
+	allowed := st.under(networksPerDay)
+	m.raise(st, score, func(f *Finding) { describeSpread(f, n, days, allowed) })
 }
 
-func describeSpread(f *Finding, networks, days int) {
+func describeSpread(f *Finding, networks, days int, allowed float64) {
 	f.Observed = fmt.Sprintf("%s in a day", count(networks, "network"))
 	if networks == maxSpread {
 		f.Observed = fmt.Sprintf("%s or more in a day", count(networks, "network"))
 	}
 	f.Reason = fmt.Sprintf("The same hardware id was in use on %s; days of the last 7 with that many: %d.",
 		f.Observed, days)
-	f.Expected = Expected{High: networksPerDay - 1}
+	f.Expected = Expected{High: allowed}
 	f.Considered = []string{
 		"travel, a phone's connection, a VPN: these are a few networks a day",
 		"a mobile carrier's pool: addresses of one range (/16, or /32 of IPv6) were taken as one",

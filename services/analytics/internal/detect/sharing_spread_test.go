@@ -124,6 +124,16 @@ func spreadStories() []story {
 			}
 			return s
 		}, nil, ""},
+		{"phone that gets twenty networks of its carrier a day, one after the other", func() *scenario {
+			s := licensed(1)
+			for d := range 10 {
+				for i := range 20 {
+					at := day(d, 8+float64(i)/2)
+					s.runs(at, at.Add(30*time.Minute), 5*time.Minute, "laptop", carrier()[(d+i)%48], "")
+				}
+			}
+			return s
+		}, nil, ""},
 		{"carrier that gives each call another address", func() *scenario { return wanders("", carrier()...) },
 			nil, ""},
 		{"carrier that gives each call another address, with one session",

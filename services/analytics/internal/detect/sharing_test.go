@@ -43,6 +43,20 @@ func TestCopiesOnManyNetworks(t *testing.T) {
 	}
 }
 
+// TestOverlapsBySensitivity: the overlaps that are expected, and the score at the first one more, go by the threshold.
+func TestOverlapsBySensitivity(t *testing.T) {
+	sc := copies(2, 97*time.Second, "")
+	for i := range sc.obs {
+		sc.obs[i].SessionID = sc.obs[i].IP
+	}
+	for factor, want := range map[float64]Expected{0.5: {High: 7}, 1: {High: 3}, 2: {High: 1}} {
+		found := play(New().WithSensitivity(factor), sc.license, sc.ordered())
+		if len(found) == 0 || found[0].Expected != want || found[0].Score != scoreSession {
+			t.Errorf("sensitivity %v: want %+v of a score of %v\n%s", factor, want, scoreSession, reasons(found))
+		}
+	}
+}
+
 // floating is a license with one seat and slots for leases that need none, and workstations that run by these, one of
 // them elsewhere.
 func floating(slots, workstations int) *scenario {

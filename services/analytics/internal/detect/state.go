@@ -11,7 +11,7 @@ var ErrState = errors.New("detector state: unknown version or damaged bytes")
 // historyVersion is the first byte of every license's state: that of the history, which all detectors read. A change
 // of its walk, or of what its members mean, needs the next one: the whole state is then made again from the event
 // log.
-const historyVersion = 4
+const historyVersion = 5
 
 // LicenseState is what the detectors remember of one license: at most 32 kB as bytes. The zero value is a license
 // without history. Times in a state are microseconds since 1970, 0 meaning none; names and addresses are kept as

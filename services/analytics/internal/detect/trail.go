@@ -19,8 +19,8 @@ const (
 	scoreMedium   = 0.4
 	scoreHigh     = 0.65
 	scoreCritical = 0.85
-	// scoreTest is the most that a test license can get: low.
-	scoreTest = 0.35
+	// scoreLow is the most that is still low: for test licenses, and where an honest explanation is likely.
+	scoreLow = 0.35
 )
 
 func severityOf(score float64) Severity {
@@ -34,6 +34,14 @@ func severityOf(score float64) Severity {
 	}
 	return SeverityLow
 }
+
+const (
+	// scoreExcess is where the score of a count begins that just passes what is allowed, and scoreWorse what makes it
+	// worse: many at once, or from many networks.
+	scoreExcess, scoreWorse = 0.45, 0.15
+	// farApart is how many networks are more than those of one place with its second line.
+	farApart = 3
+)
 
 // excess is a score that starts at base when observed just passes allowed and grows by 0.1 with each doubling.
 func excess(base, observed, allowed float64) float64 {

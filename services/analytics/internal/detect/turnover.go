@@ -1,10 +1,19 @@
 package detect
 
-import "time"
+import (
+	"time"
+
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+)
 
 // jobLifetime is how long a build job keeps its seat at most; shorter stays that end cleanly and never return look
 // like CI.
 const jobLifetime = 6 * time.Hour
+
+// reboundNetworks (s) is on how many networks a device must be recognized under another hardware id in a day to be more
+// than one computer: a laptop has home, office, a phone, a VPN, and may have an id for each. Where no network is known,
+// ids count.
+const reboundNetworks = 5
 
 // turnover is what a license's arrivals of one window look like.
 type turnover struct {
@@ -27,7 +36,7 @@ func (st *step) turnover(from, to int64) turnover {
 			continue
 		}
 		t.arrivals++
-		t.who = append(t.who, a.Who)
+		t.who = append(t.who, st.computer(a))
 		t.days = addDistinct(t.days, dayOf(a.At))
 		if a.Block != 0 {
 			t.blocks = append(t.blocks, a.Block)
@@ -49,6 +58,23 @@ func (st *step) turnover(from, to int64) turnover {
 	return t
 }
 
+// computer is who an arrival counts for: the rebinds of days on which one laptop may have made them are all of that.
+func (st *step) computer(a arrival) uint64 {
+	if a.Flags&arrivedRebound == 0 {
+		return a.Who
+	}
+	var networks []uint64
+	for _, b := range st.arrivals {
+		if b.Flags&arrivedRebound != 0 && dayOf(b.At) == dayOf(a.At) {
+			networks = addDistinct(networks, b.Who)
+		}
+	}
+	if st.reaches(len(networks), reboundNetworks) {
+		return a.Who
+	}
+	return digest(eventsv1.TypeDeviceRebound)
+}
+
 func (t *turnover) count(a arrival, now int64) {
 	job := micros(jobLifetime)
 	t.hosting += flag(a, arrivedHosting)
@@ -65,6 +91,10 @@ func (t *turnover) count(a arrival, now int64) {
 	}
 }
 
+// most and few are four fifths and one fifth.
+func most(n, of int) bool { return 5*n >= 4*of }
+func few(n, of int) bool  { return 5*n <= of }
+
 func flag(a arrival, f uint64) int {
 	if a.Flags&f != 0 {
 		return 1
@@ -75,8 +105,8 @@ func flag(a arrival, f uint64) int {
 // jobs says whether the devices come and go like build jobs: short stays that end cleanly, never the same device
 // again, no offline token taken along.
 func (t turnover) jobs() bool {
-	return t.offline == 0 && t.ended > 0 && 10*t.quick >= 8*t.ended &&
-		10*t.returning <= 2*t.arrivals && t.people*10 <= t.arrivals*2
+	return t.offline == 0 && t.ended > 0 && most(t.quick, t.ended) &&
+		few(t.returning, t.arrivals) && few(t.people, t.arrivals)
 }
 
 // apart says whether most devices came from a vicinity of their own, as people do. Build jobs on the networks of a
@@ -84,14 +114,14 @@ func (t turnover) jobs() bool {
 func (t turnover) apart() bool { return t.scattered() && 2*t.regions > len(t.who) }
 
 // freed says whether the seats moved because the license has seats freed that nobody is seen on.
-func (t turnover) freed() bool { return t.ended > 0 && 10*t.idle >= 8*t.ended }
+func (t turnover) freed() bool { return t.ended > 0 && most(t.idle, t.ended) }
 
 // scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is
 // handed round the world leaves as cleanly as a build job.
-func (t turnover) scattered() bool { return len(t.blocks) >= 3 && 10*t.hosting < 8*t.arrivals }
+func (t turnover) scattered() bool { return len(t.blocks) >= farApart && !most(t.hosting, t.arrivals) }
 
 // ci says whether they are build jobs for sure: the network is a hosting one.
-func (t turnover) ci() bool { return t.jobs() && 10*t.hosting >= 8*t.arrivals }
+func (t turnover) ci() bool { return t.jobs() && most(t.hosting, t.arrivals) }
 
 // regionsOf counts the vicinities of sorted blocks.
 func regionsOf(blocks []uint64) (n int) {
