@@ -132,7 +132,9 @@ func TestUsersAreToldToAuth(t *testing.T) {
 			return number(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc", UserToken: &userToken})
 		}
 		byHolder := func() *int64 {
-			return number(&licensev1.CheckDeviceRequest{LicenseId: id, HardwareId: "pc", LicenseVersion: new(int32(99))})
+			return number(&licensev1.CheckDeviceRequest{
+				LicenseId: id, HardwareId: "pc", LicenseVersion: new(int32(99)),
+			})
 		}
 		w.want(w.post("activate", byUser(w.token(), "pc", nil)), http.StatusCreated, "")
 		begun := byUsers(w.token())

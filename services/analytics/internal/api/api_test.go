@@ -303,6 +303,31 @@ func TestReport(t *testing.T) {
 	})
 }
 
+// TestSlots: patterns, reports and detections know the slots of leases that need no seat.
+func TestSlots(t *testing.T) {
+	each(t, func(t *testing.T, k *harness) {
+		id := k.create(1, 1, body{"license": body{"terms": body{
+			"floating": body{"slots": 5, "activation": "none"}}}})
+		k.add(eventsv1.TypeLicenseValidated, now.Add(-time.Hour), body{"license_id": id, "hardware_id": "ws-1"})
+		patterns := k.get("/licenses/" + id + "/patterns")
+		if got := at(patterns, "devices", "slots"); got != 5.0 {
+			t.Errorf("patterns show %v slots", got)
+		}
+		said := "1 devices seen, 0 of 1 seats taken now and 5 slots of leases beside them, " +
+			"at most 1 devices within an hour."
+		if got := patterns["summary"].([]any); !slices.Contains(got, any(said)) {
+			t.Errorf("patterns say %q", got)
+		}
+		if got := at(k.get("/reports/usage"), "by_license", "0", "slots"); got != 5.0 {
+			t.Errorf("the report shows %v slots", got)
+		}
+		lines := strings.Split(strings.TrimSpace(k.call("GET", "/reports/usage?format=csv", "").text), "\n")
+		if !strings.HasSuffix(lines[0], ",slots") || !strings.HasSuffix(lines[1], ",5") {
+			t.Errorf("CSV:\n%s", strings.Join(lines, "\n"))
+		}
+	})
+}
+
 func TestDashboardFigures(t *testing.T) {
 	each(t, func(t *testing.T, k *harness) {
 		id := k.create(1, 5, nil)

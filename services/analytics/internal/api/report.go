@@ -83,7 +83,7 @@ func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 		c.Header("Content-Type", "text/csv; charset=utf-8")
 		c.Header("Content-Disposition", `attachment; filename="latchkey-usage.csv"`)
 		return w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices",
-			"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at"})
+			"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at", "slots"})
 	}
 	begun := false
 	err := a.Reports.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
@@ -116,7 +116,7 @@ func csvRow(l *usage.LicenseUsage) []string {
 	return []string{
 		l.LicenseID, harmless(l.CustomerID), count(l.Validations), count(l.Failures), count(l.Devices), limit,
 		strconv.Itoa(l.PeakConcurrent), strconv.FormatFloat(l.Utilization, 'f', -1, 64), csvTime(l.LastSeen),
-		strconv.Itoa(l.RiskScore), count(l.Anomalies), csvTime(l.ExpiresAt),
+		strconv.Itoa(l.RiskScore), count(l.Anomalies), csvTime(l.ExpiresAt), strconv.Itoa(l.Slots),
 	}
 }
 

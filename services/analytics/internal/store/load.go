@@ -103,6 +103,7 @@ type loggedRow struct {
 	CustomerID  string
 	LicenseType string
 	IsTest      bool
+	Slots       int
 	MaxDevices  int
 	CreatedAt   stamp
 	ExpiresAt   stamp
@@ -114,6 +115,7 @@ func (r *loggedRow) logged() usage.Logged {
 		CustomerID:  r.CustomerID,
 		LicenseType: r.LicenseType,
 		IsTest:      r.IsTest,
+		Slots:       r.Slots,
 		MaxDevices:  r.MaxDevices,
 		CreatedAt:   r.CreatedAt,
 		ExpiresAt:   r.ExpiresAt,
@@ -135,7 +137,7 @@ func (s *Store) LogAfter(ctx context.Context, last usage.Logged, licenseID strin
 	}
 	tx := s.db.Read(ctx).Table("events e").Joins("LEFT JOIN licenses l ON l.license_id = e.license_id").
 		Select(`e.event_id, e.type, e.occurred_at, e.license_id, e.position, e.data,
-			l.customer_id, l.license_type, l.is_test, l.max_devices, l.created_at, l.expires_at`).
+			l.customer_id, l.license_type, l.is_test, l.slots, l.max_devices, l.created_at, l.expires_at`).
 		Where("e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
 			last.Position, last.Position, at(last.At), at(last.At), last.EventID)
 	if licenseID != "" {

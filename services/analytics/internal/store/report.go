@@ -141,6 +141,7 @@ type pageRow struct {
 	Failures       int64
 	CurrentDevices int64
 	MaxDevices     int
+	Slots          int
 	LastSeen       stamp
 	RiskScore      int
 	Anomalies      int64
@@ -155,8 +156,8 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 		after = "00000000-0000-0000-0000-000000000000"
 	}
 	var rows []pageRow
-	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices, l.last_seen,
-		l.risk_score, l.expires_at,
+	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices, l.slots,
+		l.last_seen, l.risk_score, l.expires_at,
 		(SELECT coalesce(sum(d.validations), 0) FROM license_days d
 		WHERE d.license_id = l.license_id AND d.day >= ?) AS validations,
 		(SELECT coalesce(sum(d.failures), 0) FROM license_days d
@@ -198,6 +199,7 @@ func (r *pageRow) usage(days []usage.DeviceDay) usage.LicenseUsage {
 		Failures:       r.Failures,
 		Devices:        usage.DistinctDevices(days),
 		MaxDevices:     usage.Limit(r.MaxDevices),
+		Slots:          r.Slots,
 		PeakConcurrent: usage.Peak(days),
 		Utilization:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
 		LastSeen:       r.LastSeen.orNil(),

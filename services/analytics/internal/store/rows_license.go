@@ -19,6 +19,7 @@ type licenseRow struct {
 	Product         string `col:"product,text"`
 	LicenseType     string `col:"license_type,text"`
 	IsTest          bool   `col:"is_test,boolean"`
+	Slots           int    `col:"slots,bigint"`
 	IdentityVersion int64  `col:"identity_version,bigint"`
 	MaxDevices      int    `col:"max_devices,bigint"`
 	LimitVersion    int64  `col:"limit_version,bigint"`
@@ -58,6 +59,7 @@ func newLicenseRow(l *usage.License) licenseRow {
 		Product:          id.Product,
 		LicenseType:      id.Type,
 		IsTest:           id.IsTest,
+		Slots:            id.Slots,
 		IdentityVersion:  l.Identity.Version,
 		MaxDevices:       l.MaxDevices.Value,
 		LimitVersion:     l.MaxDevices.Version,
@@ -172,6 +174,7 @@ func (r *licenseRow) license() *usage.License {
 		Product:    r.Product,
 		Type:       r.LicenseType,
 		IsTest:     r.IsTest,
+		Slots:      r.Slots,
 	}
 	l.Identity.Version = r.IdentityVersion
 	l.MaxDevices.Value, l.MaxDevices.Version = r.MaxDevices, r.LimitVersion

@@ -9,8 +9,8 @@ import (
 // Detectable is the license as the detectors see it.
 func (l *License) Detectable() detect.License {
 	id := l.Identity.Value
-	return detect.License{ID: l.ID, CustomerID: id.CustomerID, MaxDevices: l.MaxDevices.Value, CreatedAt: l.CreatedAt,
-		ExpiresAt: l.Span.Value.ExpiresAt, IsTest: id.IsTest, Plan: id.Type}
+	return detect.License{ID: l.ID, CustomerID: id.CustomerID, MaxDevices: l.MaxDevices.Value, Slots: id.Slots,
+		CreatedAt: l.CreatedAt, ExpiresAt: l.Span.Value.ExpiresAt, IsTest: id.IsTest, Plan: id.Type}
 }
 
 // Detection asks to look for anomalies of one license in what was stored. Zero times mean the last 30 days; a zero

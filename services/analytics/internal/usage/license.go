@@ -26,6 +26,8 @@ func (v *Versioned[T]) merge(o Versioned[T]) {
 type Identity struct {
 	CustomerID, Product, Type string
 	IsTest                    bool
+	// Slots is as in detect.Observation.
+	Slots int
 }
 
 // Span is when a license may be used; a zero time is none.
@@ -126,7 +128,7 @@ func licenseOf(e *Event) *License {
 		l.Seats = Versioned[int]{e.CurrentDevices, e.Version}
 	}
 	if e.Snapshot {
-		l.Identity = Versioned[Identity]{Identity{e.CustomerID, e.Product, e.LicenseType, e.IsTest}, e.Version}
+		l.Identity = Versioned[Identity]{Identity{e.CustomerID, e.Product, e.LicenseType, e.IsTest, e.Slots}, e.Version}
 		l.Active = Versioned[bool]{e.IsActive, e.Version}
 		l.Span = Versioned[Span]{e.Span, e.Version}
 	}

@@ -13,10 +13,12 @@ import (
 const maxListedDevices = 500
 
 // DevicePatterns is which devices a license is used on. Seen counts the window; ActiveNow those that hold a seat now.
+// Slots is how many more may run by leases that need none.
 type DevicePatterns struct {
 	Seen           int             `json:"seen"`
 	ActiveNow      int             `json:"active_now"`
 	MaxDevices     *int            `json:"max_devices"`
+	Slots          int             `json:"slots"`
 	PeakConcurrent int             `json:"peak_concurrent"`
 	New            int             `json:"new"`
 	ChurnPerWeek   float64         `json:"churn_per_week"`
@@ -47,15 +49,20 @@ type CountryShare struct {
 }
 
 func (p *DevicePatterns) seats() string {
-	if p.MaxDevices == nil {
-		return fmt.Sprintf("%d seats", p.ActiveNow)
+	s := fmt.Sprintf("%d seats taken now", p.ActiveNow)
+	if p.MaxDevices != nil {
+		s = fmt.Sprintf("%d of %d seats taken now", p.ActiveNow, *p.MaxDevices)
 	}
-	return fmt.Sprintf("%d of %d seats", p.ActiveNow, *p.MaxDevices)
+	if p.Slots > 0 {
+		s += fmt.Sprintf(" and %d slots of leases beside them", p.Slots)
+	}
+	return s
 }
 
 func newDevicePatterns(w Window, h *History) DevicePatterns {
 	p := DevicePatterns{
 		MaxDevices:     Limit(h.License.MaxDevices.Value),
+		Slots:          h.License.Identity.Value.Slots,
 		PeakConcurrent: Peak(h.DeviceDays),
 		List:           []DevicePortion{},
 	}

@@ -244,7 +244,7 @@ func (p *Patterns) sentences() []string {
 	s := []string{
 		fmt.Sprintf("Used on %d of the last %d days: %d validations, %d heartbeats.",
 			a.ActiveDays, p.Window.Days, a.Validations, a.Heartbeats),
-		fmt.Sprintf("%d devices seen, %s taken now, at most %d devices within an hour.",
+		fmt.Sprintf("%d devices seen, %s, at most %d devices within an hour.",
 			d.Seen, d.seats(), d.PeakConcurrent),
 	}
 	if h := a.TypicalHours; h.From != nil {

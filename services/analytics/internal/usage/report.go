@@ -42,7 +42,8 @@ type Totals struct {
 }
 
 // LicenseUsage is one license's line of a report. MaxDevices is null, and Utilization 0, where the number
-// of devices is not limited; else Utilization is the share of the seats taken now. Anomalies counts those open.
+// of devices is not limited; else Utilization is the share of the seats taken now. Slots are those of leases
+// that need no seat. Anomalies counts those open.
 type LicenseUsage struct {
 	LicenseID      string     `json:"license_id"`
 	CustomerID     string     `json:"customer_id"`
@@ -50,6 +51,7 @@ type LicenseUsage struct {
 	Failures       int64      `json:"failures"`
 	Devices        int64      `json:"devices"`
 	MaxDevices     *int       `json:"max_devices"`
+	Slots          int        `json:"slots"`
 	PeakConcurrent int        `json:"peak_concurrent"`
 	Utilization    float64    `json:"utilisation"` // the API spells it so
 	LastSeen       *time.Time `json:"last_seen"`

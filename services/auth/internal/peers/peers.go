@@ -27,7 +27,9 @@ func NewDevices(c *app.Core) Devices {
 }
 
 // CheckDevice implements credential.Devices.
-func (d Devices) CheckDevice(ctx context.Context, from credential.Caller, of credential.Device) (credential.Standing, error) {
+func (d Devices) CheckDevice(
+	ctx context.Context, from credential.Caller, of credential.Device,
+) (credential.Standing, error) {
 	res, err := d.license.CheckDevice(ctx, connect.NewRequest(&licensev1.CheckDeviceRequest{
 		LicenseId: of.LicenseID, HardwareId: of.HardwareID, AppVersion: of.AppVersion, IsVm: of.IsVM,
 		Product: from.Product, Address: from.IP, UserToken: &of.UserToken,

@@ -78,7 +78,8 @@ func newRefreshRow(t credential.RefreshToken, rotation int) refreshRow {
 func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first credential.RefreshToken) error {
 	family := familyRow{
 		ID: f.ID, LicenseID: f.LicenseID, HardwareID: f.HardwareID, LicenseVersion: f.LicenseVersion,
-		UserCredentials: f.UserCredentials, CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt, CurrentSHA256: first.Hash[:],
+		UserCredentials: f.UserCredentials, CreatedAt: f.CreatedAt, ExpiresAt: first.ExpiresAt,
+		CurrentSHA256: first.Hash[:],
 	}
 	t := newRefreshRow(first, 0)
 	return s.tx(ctx, func(_ context.Context, tx *gorm.DB) error {

@@ -34,7 +34,7 @@ func textSurvives(t *testing.T, s *consumer) {
 
 func licenseSurvives(t *testing.T, s *consumer) {
 	end := now.AddDate(1, 0, 0)
-	e := use(1, now, detect.Observation{MaxDevices: 1_000_000})
+	e := use(1, now, detect.Observation{MaxDevices: 1_000_000, Slots: 5})
 	e.Type, e.CustomerID, e.Product, e.LicenseType, e.IsTest, e.IsActive =
 		eventsv1.TypeLicenseCreated, odd, "p", "floating", true, true
 	e.Snapshot, e.Version = true, 7
@@ -46,7 +46,7 @@ func licenseSurvives(t *testing.T, s *consumer) {
 	}
 	want := &usage.License{ID: id(1), CreatedAt: now, FirstEventAt: now,
 		Identity: usage.Versioned[usage.Identity]{
-			Value:   usage.Identity{CustomerID: odd, Product: "p", Type: "floating", IsTest: true},
+			Value:   usage.Identity{CustomerID: odd, Product: "p", Type: "floating", IsTest: true, Slots: 5},
 			Version: 7,
 		},
 		MaxDevices: usage.Versioned[int]{Value: 1_000_000, Version: 7}, Seats: usage.Versioned[int]{Version: 7},
@@ -54,6 +54,13 @@ func licenseSurvives(t *testing.T, s *consumer) {
 		Span:   usage.Versioned[usage.Span]{Value: e.Span, Version: 7}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("license (-want +got):\n%s", diff)
+	}
+	if got.Detectable().Slots != 5 {
+		t.Errorf("detection knows of %d slots", got.Detectable().Slots)
+	}
+	page, err := s.Page(t.Context(), usage.ReportQuery{Window: usage.LastDays(now, 7), Limit: 1})
+	if err != nil || len(page) != 1 || page[0].Slots != 5 {
+		t.Errorf("a report tells %+v, %v; want 5 slots", page, err)
 	}
 	if _, err := s.License(t.Context(), id(2)); !errors.Is(err, usage.ErrLicenseNotFound) {
 		t.Errorf("unknown license: %v", err)

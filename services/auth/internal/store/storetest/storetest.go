@@ -177,11 +177,7 @@ func newFamily(t *testing.T, s Store) (credential.Family, credential.RefreshToke
 	f := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now,
 		Standing: credential.Standing{LicenseVersion: 7, UserCredentials: new(int64(3))}}
 	first := credential.RefreshToken{
-		Hash:      secret.Hash(f.ID),
-		FamilyID:  f.ID,
-		AccessID:  newID(t),
-		CreatedAt: now,
-		ExpiresAt: now.Add(time.Hour),
+		Hash: secret.Hash(f.ID), FamilyID: f.ID, AccessID: newID(t), CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}
 	must(t, s.CreateFamily(t.Context(), f, first))
 	f.Current, f.ExpiresAt = first.Hash, first.ExpiresAt
@@ -210,8 +206,6 @@ func families(t *testing.T, s Store, _ func() int) {
 		t.Errorf("unknown token: %v", err)
 	}
 	other, _ := newFamily(t, s)
-	nobodys := credential.Family{ID: newID(t), LicenseID: newID(t), HardwareID: "device-1", CreatedAt: now}
-	must(t, s.CreateFamily(t.Context(), nobodys, next(t, nobodys)))
 	access(t, s, f, first, credential.AccessState{})
 	access(t, s, credential.Family{ID: newID(t)}, first, credential.AccessState{Revoked: true})
 	access(t, s, other, first, credential.AccessState{Void: true})
