@@ -232,6 +232,29 @@ func TestBulkByFilter(t *testing.T) {
 	})
 }
 
+func TestBulkByMetadata(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.many("acme", 2, "")
+		tagged := w.many("acme", 1, `,"metadata":{"order":"A-1"},"is_trial":true`)
+		for filter, want := range map[string]float64{
+			`{"metadata":{"order":"A-1"}}`:                   1,
+			`{"metadata":{"order":"A-1"},"is_trial":true}`:   1,
+			`{"metadata":{"order":"A-1"},"is_trial":false}`:  0,
+			`{"metadata":{"order":"A-1","shop":"internet"}}`: 0,
+		} {
+			got := w.bulkChange(`{"action":"suspend","params":{"reason":"x"},"filter":` + filter + `}`)
+			if got.body["ok_count"] != want {
+				t.Errorf("%s: %s", filter, got.raw)
+			}
+		}
+		w.want(w.bulkChange(`{"action":"suspend","params":{"reason":"x"},"filter":{"metadata":{"order":"A-1"}},`+
+			`"dry_run":false}`), http.StatusOK, "")
+		if w.get(tagged[0])["status"] != "suspended" {
+			t.Error("the license of the filter is not suspended")
+		}
+	})
+}
+
 // What cannot change fails alone, and leaves nothing behind.
 func TestBulkRefusalsStandAlone(t *testing.T) {
 	eachWorld(t, func(w *world) {
@@ -355,6 +378,9 @@ func TestBulkInput(t *testing.T) {
 		`{}`, `{"action":"renew"}`, `{"action":"explode","license_ids":["x"]}`, `{"action":7,"license_ids":["x"]}`,
 		`{"action":"renew","license_ids":["x"],"filter":{"status":"active"}}`, `{"action":"renew","filter":{}}`,
 		`{"action":"renew","filter":{"status":"happy"}}`, `{"action":"renew","filter":{"customer_id":""}}`,
+		`{"action":"renew","filter":{"metadata":{}}}`, `{"action":"renew","filter":{"metadata":{"a":""}}}`,
+		`{"action":"renew","filter":{"metadata":{"a":1}}}`,
+		`{"action":"renew","filter":{"metadata":{"a":"1","b":"1","c":"1","d":"1"}}}`,
 		`{"action":"renew","filter":{"color":"red"}}`, `{"action":"renew","filter":{"group_id":"x"}}`,
 		`{"action":"renew","params":{"days":0},"license_ids":["x"]}`,
 		`{"action":"renew","params":{"weeks":1},"license_ids":["x"]}`,

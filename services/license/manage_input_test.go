@@ -216,6 +216,8 @@ func TestManageBadQueries(t *testing.T) {
 			"customer_id": texts,
 			"hardware_id": texts, "license_key": texts, "status": append(slices.Clone(texts), "broken"),
 			"created_after": times, "created_before": times, "expires_after": times, "expires_before": times,
+			"is_trial": truths, "metadata.order": texts, "metadata.": {"x"}, "metadata": {"x"}, "metadata.%00": {"x"},
+			"metadata.a=1&metadata.b=1&metadata.c=1&metadata.d": {"1"},
 		},
 		"/" + id + "/events":  {"hours": append(slices.Clone(numbers), "8761")},
 		"/" + id + "/devices": {"page": numbers, "per_page": append(slices.Clone(numbers), "1001")},

@@ -169,6 +169,9 @@ func TestListPages(t *testing.T) {
 			"customer_id=acme":  newestFirst,
 			"customer_id=brick": nil,
 			"is_test=false":     newestFirst,
+			"is_trial=true":     nil,
+			"is_trial=false":    newestFirst,
+			"metadata.order=1&is_trial=false&metadata.a.b=c": nil,
 			"created_after=" + begin.Add(time.Minute).Format(time.RFC3339Nano) + "&created_before=" +
 				begin.Add(3*time.Minute).Format(time.RFC3339Nano): newestFirst[2:4],
 			"created_after=" + begin.AddDate(0, 0, 2).Format(time.DateOnly): nil,

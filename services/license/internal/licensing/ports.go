@@ -154,8 +154,10 @@ type Filter struct {
 	// Status is empty for all.
 	Status Status
 	// LicenseType is empty for all.
-	LicenseType                 string
-	IsActive, IsTest            *bool
+	LicenseType string
+	// Metadata has members of the metadata with the value of each: a text, or a number or truth value as it is written.
+	Metadata                    map[string]string
+	IsActive, IsTest, IsTrial   *bool
 	CreatedAfter, CreatedBefore *time.Time
 	ExpiresAfter, ExpiresBefore *time.Time
 	// Page counts from 1; After takes its place where it is not nil.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,20 +32,23 @@ type bulkRequest[P any] struct {
 
 // bulkFilter selects licenses as the parameters of the list do.
 type bulkFilter struct {
-	CustomerID    *string    `json:"customer_id" text:"identifier"`
-	HardwareID    *string    `json:"hardware_id" text:"identifier"`
-	Product       *string    `json:"product" text:"identifier"`
-	Policy        *string    `json:"policy" text:"identifier"`
-	GroupID       *string    `json:"group_id" text:"identifier"`
-	LicenseType   string     `json:"license_type"`
-	Status        string     `json:"status"`
-	Search        *string    `json:"search" text:"identifier"`
-	IsActive      *bool      `json:"is_active"`
-	IsTest        *bool      `json:"is_test"`
-	CreatedAfter  *time.Time `json:"created_after"`
-	CreatedBefore *time.Time `json:"created_before"`
-	ExpiresAfter  *time.Time `json:"expires_after"`
-	ExpiresBefore *time.Time `json:"expires_before"`
+	CustomerID  *string `json:"customer_id" text:"identifier"`
+	HardwareID  *string `json:"hardware_id" text:"identifier"`
+	Product     *string `json:"product" text:"identifier"`
+	Policy      *string `json:"policy" text:"identifier"`
+	GroupID     *string `json:"group_id" text:"identifier"`
+	LicenseType string  `json:"license_type"`
+	Status      string  `json:"status"`
+	Search      *string `json:"search" text:"identifier"`
+	IsActive    *bool   `json:"is_active"`
+	IsTest      *bool   `json:"is_test"`
+	IsTrial     *bool   `json:"is_trial"`
+	// Metadata has what the parameters metadata.<key> have.
+	Metadata      map[string]string `json:"metadata"`
+	CreatedAfter  *time.Time        `json:"created_after"`
+	CreatedBefore *time.Time        `json:"created_before"`
+	ExpiresAfter  *time.Time        `json:"expires_after"`
+	ExpiresBefore *time.Time        `json:"expires_before"`
 }
 
 func (f *bulkFilter) wanted() licensing.Filter {
@@ -59,6 +63,8 @@ func (f *bulkFilter) wanted() licensing.Filter {
 		Search:        f.Search,
 		IsActive:      f.IsActive,
 		IsTest:        f.IsTest,
+		IsTrial:       f.IsTrial,
+		Metadata:      f.Metadata,
 		CreatedAfter:  f.CreatedAfter,
 		CreatedBefore: f.CreatedBefore,
 		ExpiresAfter:  f.ExpiresAfter,
@@ -67,7 +73,7 @@ func (f *bulkFilter) wanted() licensing.Filter {
 }
 
 func (f *bulkFilter) check(bad apierr.Fields) {
-	if *f == (bulkFilter{}) {
+	if reflect.ValueOf(*f).IsZero() || f.Metadata != nil && len(f.Metadata) == 0 {
 		bad.Add("filter", "must have at least one member, or all licenses would change")
 	}
 	for name, text := range map[string]*string{
@@ -85,6 +91,7 @@ func (f *bulkFilter) check(bad apierr.Fields) {
 			bad.Add("filter.group_id", "must be the group_id of a group")
 		}
 	}
+	checkMetadata(bad, "filter.metadata", f.Metadata)
 	bad.OneOf("filter.license_type", cmp.Or(f.LicenseType, types[0]), types...)
 	bad.OneOf("filter.status", cmp.Or(f.Status, statuses[0]), statuses...)
 }

@@ -1,13 +1,17 @@
 package manage
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -16,9 +20,16 @@ import (
 // filters are the parameters of the list.
 var filters = []string{
 	"customer_id", "hardware_id", "license_key", "status", "is_active", "is_test", "created_after", "created_before",
-	"expires_after", "expires_before", "product", "policy", "group_id", "license_type", "search", "page", "per_page",
-	"cursor",
+	"expires_after", "expires_before", "product", "policy", "group_id", "license_type", "is_trial", "search", "page",
+	"per_page", "cursor",
 }
+
+const (
+	// metadataFilter begins the names of parameters that each name a member of the metadata.
+	metadataFilter = "metadata."
+	// maxMetadataFilters bounds the work of a list.
+	maxMetadataFilters = 3
+)
 
 var types = []string{
 	licensing.TypePerpetual, licensing.TypeTimeLimited, licensing.TypeSubscription, licensing.TypeConsumption,
@@ -100,8 +111,54 @@ func queryFilter(c *gin.Context) (licensing.Filter, error) {
 		CreatedBefore: read(&q, "created_before", httpx.QueryTime),
 		ExpiresAfter:  read(&q, "expires_after", httpx.QueryTime),
 		ExpiresBefore: read(&q, "expires_before", httpx.QueryTime),
+		IsTrial:       read(&q, "is_trial", httpx.QueryBool),
+		Metadata:      q.metadata(),
 	}
 	return f, q.err
+}
+
+// onlyFilters refuses parameters that the list does not take.
+func onlyFilters(c *gin.Context) error {
+	return httpx.KnownQuery(c, append(metadataParameters(c), filters...)...)
+}
+
+// metadataParameters are the parameters of a request that name members of the metadata.
+func metadataParameters(c *gin.Context) []string {
+	var names []string
+	for name := range c.Request.URL.Query() {
+		if len(name) > len(metadataFilter) && strings.HasPrefix(name, metadataFilter) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (q *query) metadata() map[string]string {
+	wanted := map[string]string{}
+	for _, name := range metadataParameters(q.c) {
+		if q.err == nil && len(wanted) <= maxMetadataFilters {
+			wanted[strings.TrimPrefix(name, metadataFilter)], q.err = httpx.QueryText(q.c, name, maxText)
+		}
+	}
+	if bad := (apierr.Fields{}); q.err == nil {
+		checkMetadata(bad, "metadata", wanted)
+		q.err = bad.Err()
+	}
+	return wanted
+}
+
+// checkMetadata notes what is wrong with members of the metadata that are searched for, under the name of the filter.
+func checkMetadata(bad apierr.Fields, filter string, wanted map[string]string) {
+	if len(wanted) > maxMetadataFilters {
+		bad.Add(filter, fmt.Sprintf("must name at most %d members of the metadata", maxMetadataFilters))
+	}
+	for key, value := range wanted {
+		if problem := jsonbody.TextProblem(key); problem != "" || len(key) > maxText {
+			bad.Add(filter, cmp.Or(problem, "must name members of at most 255 bytes"))
+		}
+		bad.Require(filter+"."+key, value)
+		bad.MaxLen(filter+"."+key, value, maxText)
+	}
 }
 
 func read[T bool | time.Time](q *query, name string, parse func(*gin.Context, string) (*T, error)) *T {

@@ -93,7 +93,7 @@ func (m *Manage) Routes(r gin.IRouter) {
 func (m *Manage) licenseRoutes(g gin.IRouter) {
 	plain := httpx.OnlyQuery()
 	g.POST("", plain, wire.Wrap(m.createLicense))
-	g.GET("", httpx.OnlyQuery(filters...), wire.Wrap(m.listLicenses))
+	g.GET("", wire.Wrap(onlyFilters), wire.Wrap(m.listLicenses))
 	g.POST("/bulk-create", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.bulkCreateLicenses))
 	g.POST("/bulk", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkChangeTime), plain, wire.Wrap(m.changeLicenses))
 	g.POST("/import", httpx.MaxBody(maxBulkBody), httpx.Timeout(bulkTime), plain, wire.Wrap(m.importLicenses))

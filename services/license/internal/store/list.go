@@ -90,6 +90,13 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)})
 	}
+	if len(f.Metadata) > 0 {
+		condition, err := s.havingMetadata(ctx, f.Metadata)
+		if err != nil {
+			return nil, err
+		}
+		conditions = append(conditions, condition)
+	}
 	if f.Status == licensing.StatusInGrace {
 		since, err := s.graceSince(ctx, now)
 		if err != nil {
@@ -140,6 +147,7 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.GroupID != nil, "group_id = ?", f.GroupID)
 	where(f.IsActive != nil, "is_active = ?", f.IsActive)
 	where(f.IsTest != nil, "is_test = ?", f.IsTest)
+	where(f.IsTrial != nil, "is_trial = ?", f.IsTrial)
 	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)
 	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)

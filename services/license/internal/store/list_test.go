@@ -39,7 +39,7 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 		expiry_notice, created_at, updated_at, deactivation_reason,
 		deactivated_version) ` + series + `SELECT ` + id + `, ` + hash + `, ` + hash + `, 'm', 'LIC-',
 		'customer-' || (i % 1000),
-		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]', '{}', 1, 0, true,
+		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]', '{"order": "A-' || i || '", "shop": "web"}', 1, 0, true,
 		` + end + `, ` + end + `, 0, ` + cast(d, "?") + `, ` + cast(d, "?") + `, '', 0 FROM n`
 	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 		activated_at, activated_version) ` +
@@ -90,10 +90,11 @@ func TestListReadsIndexes(t *testing.T) {
 		if err := d.Read(t.Context()).Callback().Query().After("gorm:query").Register("explain", explain); err != nil {
 			t.Fatal(err)
 		}
-		for name, tt := range map[string]struct {
+		type row struct {
 			filter licensing.Filter
 			want   int
-		}{
+		}
+		rows := map[string]row{
 			"license_key":     {licensing.Filter{Key: &known}, 1},
 			"hardware_id":     {licensing.Filter{HardwareID: text("hw-77")}, 1},
 			"customer_id":     {licensing.Filter{CustomerID: text("customer-7")}, each},
@@ -105,7 +106,14 @@ func TestListReadsIndexes(t *testing.T) {
 			"search device":   {licensing.Filter{Search: text("hw-1999")}, hw1999},
 			"search nothing":  {licensing.Filter{Search: text("zzz")}, 0},
 			"no license_key":  {licensing.Filter{Key: text("LIC-000000000000")}, 0},
-		} {
+			"metadata of a customer": {licensing.Filter{CustomerID: text("customer-7"),
+				Metadata: map[string]string{"shop": "web"}}, each},
+		}
+		if d.Engine() == db.Postgres { // SQLite has no index of metadata
+			rows["metadata"] = row{licensing.Filter{Metadata: map[string]string{"order": "A-77", "shop": "web"}}, 1}
+			rows["no metadata"] = row{licensing.Filter{Metadata: map[string]string{"order": "A-x"}}, 0}
+		}
+		for name, tt := range rows {
 			plans = nil
 			tt.filter.Page, tt.filter.PerPage = 1, 50
 			page, total, err := listed(r.store.List(t.Context(), tt.filter, noon))

@@ -536,10 +536,10 @@ func TestLookupWithoutLinkForgetsWithinSeconds(t *testing.T) {
 
 func TestList(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, _ *db.DB) {
-		days := 10
+		days, trial := 10, true
 		for i, n := range []licensing.NewLicense{
 			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme",
-				TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick"},
+				TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick", TermsChange: licensing.TermsChange{IsTrial: &trial}},
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			create(t, r, n)
@@ -555,6 +555,8 @@ func TestList(t *testing.T) {
 			"customer":                {licensing.Filter{CustomerID: &acme}, 2},
 			"test":                    {licensing.Filter{IsTest: &yes}, 1},
 			"inactive":                {licensing.Filter{IsActive: &no}, 0},
+			"no trial":                {licensing.Filter{IsTrial: &no}, 2},
+			"trial":                   {licensing.Filter{IsTrial: &yes}, 1},
 			"created from, inclusive": {licensing.Filter{CreatedAfter: at(1)}, 2},
 			"created to, exclusive":   {licensing.Filter{CreatedBefore: at(1)}, 1},
 			"other time zone":         {licensing.Filter{CreatedAfter: &berlin}, 2},

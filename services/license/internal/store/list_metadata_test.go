@@ -1,0 +1,72 @@
+package store_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
+)
+
+// TestListByMetadata: members are compared as texts, numbers as they are written, and what is nested is not searched.
+func TestListByMetadata(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, _ *db.DB) {
+		ids := map[string]string{}
+		for i, metadata := range []string{
+			`{"order": "A-1001", "shop": "web", "it's \"odd\" ?": "100%"}`,
+			`{"order": "1001", "shop": "web"}`,
+			`{"order": 1001, "paid": true}`,
+			`{"order": 1001.0, "paid": "true", "in": {"order": "A-1001"}}`,
+			`{"order": 12345678901234567890, "list": ["web"]}`,
+			`{"order": null, "huge": 1e400000, "shop": "web"}`,
+			``,
+		} {
+			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
+			made := create(t, r, licensing.NewLicense{CustomerID: "acme", Metadata: json.RawMessage(metadata)})
+			ids[made.License.ID] = string('a' + rune(i))
+		}
+		for name, tt := range map[string]struct {
+			wanted map[string]string
+			want   string
+		}{
+			"a text":               {map[string]string{"order": "A-1001"}, "a"},
+			"upper case":           {map[string]string{"order": "a-1001"}, ""},
+			"a part":               {map[string]string{"order": "A-100"}, ""},
+			"a text or a number":   {map[string]string{"order": "1001"}, "dcb"},
+			"another way to write": {map[string]string{"order": "1001.0"}, ""},
+			"true":                 {map[string]string{"paid": "true"}, "dc"},
+			"a list":               {map[string]string{"list": "web"}, ""},
+			"null":                 {map[string]string{"order": "null"}, ""},
+			"all of them":          {map[string]string{"order": "1001", "shop": "web"}, "b"},
+			"signs in the name":    {map[string]string{`it's "odd" ?`: "100%"}, "a"},
+		} {
+			page, total, err := listed(r.store.List(t.Context(),
+				licensing.Filter{Metadata: tt.wanted, Page: 1, PerPage: 50}, r.clock.Now()))
+			got := ""
+			for _, l := range page {
+				got += ids[l.ID]
+			}
+			if err != nil || got != tt.want || total != len(tt.want) {
+				t.Errorf("%s: %q of %d, want %q: %v", name, got, total, tt.want, err)
+			}
+		}
+	})
+}
+
+// TestListByMetadataOfMany: a value that more licenses have than are looked up.
+func TestListByMetadataOfMany(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		fill(t, r, d)
+		f := licensing.Filter{Metadata: map[string]string{"shop": "web"}, Page: 1, PerPage: 50}
+		page, total, err := listed(r.store.List(t.Context(), f, noon))
+		if want := min(many(d), licensing.MaxTotal+1); err != nil || len(page) != 50 || total != want {
+			t.Errorf("%d of %d licenses, want 50 of %d: %v", len(page), total, want, err)
+		}
+		ids, err := r.store.LicenseIDs(t.Context(), f, noon, 3000)
+		if err != nil || len(ids) != min(many(d), 3000) || !slices.IsSorted(ids) {
+			t.Errorf("%d ids: %v", len(ids), err)
+		}
+	})
+}
