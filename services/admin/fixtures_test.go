@@ -3,6 +3,7 @@ package admin_test
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -151,6 +152,17 @@ func (s *harness) answerAnalytics() {
 			return &analyticsv1.LicenseUsageResponse{
 				Totals: counts,
 				Daily:  []*analyticsv1.DayUsage{{Date: "2026-03-02", Counts: counts}},
+			}, nil
+		})
+	on(a, analyticsv1connect.AnalyticsServiceLicenseRefusalsProcedure,
+		func(*analyticsv1.LicenseRefusalsRequest) (*analyticsv1.LicenseRefusalsResponse, error) {
+			return &analyticsv1.LicenseRefusalsResponse{
+				Since: timestamppb.New(now.AddDate(0, 0, -30)),
+				Refusals: []*analyticsv1.Refusal{{
+					HardwareId: "pc-7", ErrorCode: "DEVICE_LIMIT_EXCEEDED", Count: 3, DeviceName: "Reception",
+					FirstAt: timestamppb.New(now.Add(-time.Hour)), LastAt: timestamppb.New(now),
+				}},
+				Total: 3,
 			}, nil
 		})
 	on(a, analyticsv1connect.AnalyticsServiceStatisticsProcedure,

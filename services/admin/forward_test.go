@@ -22,7 +22,7 @@ func TestForwardedRoutes(t *testing.T) {
 	s := onSQLite(t, nil)
 	s.answerAll()
 	own := map[string]bool{"GET " + theLicenses: true, "GET " + theLicenses + "/usage": true,
-		"GET /api/v1/admin/statistics": true, "GET " + auditPath: true}
+		"GET " + theLicenses + "/refusals": true, "GET /api/v1/admin/statistics": true, "GET " + auditPath: true}
 	known := map[string]forwardedRoute{}
 	for _, r := range forwardedRoutes {
 		known[r.method+" "+r.path] = r

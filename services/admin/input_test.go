@@ -141,7 +141,8 @@ func TestBadQueries(t *testing.T) {
 	times := []string{"", "soon", "2026-13-01", "0000-01-01T00:00:00Z", "99999-01-01", "2026-01-01T10:00:00", "%00"}
 	texts := []string{"", "%00", "%ff", strings.Repeat("a", 256), "a%0ab"}
 	for path, params := range map[string]map[string][]string{
-		theLicenses + "/usage": {"days": append(slices.Clone(numbers), "367")},
+		theLicenses + "/refusals": {"page": numbers, "per_page": append(slices.Clone(numbers), "101")},
+		theLicenses + "/usage":    {"days": append(slices.Clone(numbers), "367")},
 		auditPath: {"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "after": times,
 			"before": times, "actor_id": texts, "action": texts, "license_id": texts},
 	} {

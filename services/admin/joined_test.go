@@ -151,6 +151,31 @@ func TestUsage(t *testing.T) {
 	s.call(ownerKey, "GET", theLicenses+"/usage", nil, nil).fails(http.StatusNotFound, errcode.LicenseNotFound)
 }
 
+func TestRefusals(t *testing.T) {
+	s := onSQLite(t, nil)
+	s.answerAll()
+	res := s.call(ownerKey, "GET", theLicenses+"/refusals?page=2&per_page=1", nil, nil).want(http.StatusOK, nil)
+	diffJSON(t, `{"license_id":"`+licenseID+`","since":"2026-01-31T12:00:00Z","refusals":[{"hardware_id":"pc-7",
+		"error_code":"DEVICE_LIMIT_EXCEEDED","count":3,"first_at":"2026-03-02T11:00:00Z",
+		"last_at":"2026-03-02T12:00:00Z","device_name":"Reception","app_version":null,"ip":null}],
+		"page":2,"per_page":1,"total":3,"total_pages":3}`, res.body)
+	diffProto(t, &analyticsv1.LicenseRefusalsRequest{LicenseId: licenseID, Page: 2, PerPage: 1},
+		asked[*analyticsv1.LicenseRefusalsRequest](t, s.analytics))
+	s.call(ownerKey, "GET", theLicenses+"/refusals?per_page=101", nil, nil).
+		fails(http.StatusBadRequest, "VALIDATION_ERROR")
+
+	on(s.analytics, analyticsv1connect.AnalyticsServiceLicenseRefusalsProcedure,
+		func(*analyticsv1.LicenseRefusalsRequest) (*analyticsv1.LicenseRefusalsResponse, error) {
+			return nil, apierr.New(apierr.NotFound, errcode.LicenseNotFound, "never seen")
+		})
+	res = s.call(ownerKey, "GET", theLicenses+"/refusals", nil, nil).want(http.StatusOK, nil)
+	diffJSON(t, `{"license_id":"`+licenseID+`","since":null,"refusals":[],"page":1,"per_page":50,"total":0,
+		"total_pages":0}`, res.body)
+
+	s.license.reply("GET "+theLicenses, func(*gin.Context) error { return errNoLicense })
+	s.call(ownerKey, "GET", theLicenses+"/refusals", nil, nil).fails(http.StatusNotFound, errcode.LicenseNotFound)
+}
+
 func TestStatistics(t *testing.T) {
 	const (
 		fromLicense = `"licenses":{"total":120,"active":100,"in_grace":2,"inactive":12,"expired":5,` +

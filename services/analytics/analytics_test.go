@@ -198,6 +198,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 	s, _ := newHarnessOnSQLite(t).start()
 	rpctest.CheckCallers(t, s.InternalHandler(), analytics.Name, analyticsv1.File_latchkey_analytics_v1_analytics_proto,
 		map[string][]string{
-			"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"}, "Statistics": {"admin"},
+			"LicenseStatistics": {"admin"}, "LicenseUsage": {"admin"},
+			"LicenseRefusals": {"admin"}, "Statistics": {"admin"},
 		})
 }

@@ -86,6 +86,7 @@ func (a *API) licenseRoutes(toLicense httpx.Handler) []route {
 		{http.MethodPost, license + "/license-file", adminkey.Operator, toLicense},
 		{http.MethodGet, license + "/events", adminkey.Viewer, toLicense},
 		{http.MethodGet, license + "/usage", adminkey.Viewer, own(a.licenseUsage, "days")},
+		{http.MethodGet, license + "/refusals", adminkey.Viewer, own(a.licenseRefusals, "page", "per_page")},
 		{http.MethodPost, license + "/change-policy", adminkey.Operator, toLicense},
 	}
 }

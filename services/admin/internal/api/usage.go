@@ -43,7 +43,7 @@ func (a *API) licenseUsage(c *gin.Context) error {
 	asked := connect.NewRequest(&analyticsv1.LicenseUsageRequest{LicenseId: id, Days: int32(days)})
 	res, err := a.Analytics.LicenseUsage(c.Request.Context(), asked)
 	if unseen(err) {
-		return a.unusedLicense(c, id, days)
+		return a.ifLicense(c, id, newUsageBody(id, days, unused(a.Clock.Now(), days)))
 	}
 	if err != nil {
 		return err
@@ -52,8 +52,8 @@ func (a *API) licenseUsage(c *gin.Context) error {
 	return nil
 }
 
-// unusedLicense answers days without use if the license exists, and what the license service says otherwise.
-func (a *API) unusedLicense(c *gin.Context, id string, days int) error {
+// ifLicense answers with the body if the license exists, and what the license service says otherwise.
+func (a *API) ifLicense(c *gin.Context, id string, body any) error {
 	license, err := a.Licenses.Get(c.Request.Context(), actor(c), licenses+"/"+id)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (a *API) unusedLicense(c *gin.Context, id string, days int) error {
 		license.Write(c)
 		return nil
 	}
-	c.JSON(http.StatusOK, newUsageBody(id, days, unused(a.Clock.Now(), days)))
+	c.JSON(http.StatusOK, body)
 	return nil
 }
 

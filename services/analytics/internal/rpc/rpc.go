@@ -21,8 +21,12 @@ import (
 var Callers = rpc.Callers{
 	analyticsv1connect.AnalyticsServiceLicenseStatisticsProcedure: {"admin"},
 	analyticsv1connect.AnalyticsServiceLicenseUsageProcedure:      {"admin"},
+	analyticsv1connect.AnalyticsServiceLicenseRefusalsProcedure:   {"admin"},
 	analyticsv1connect.AnalyticsServiceStatisticsProcedure:        {"admin"},
 }
+
+// maxPerPage is the most that a page of refusals holds.
+const maxPerPage = 100
 
 type server struct{ reports *usage.Reports }
 
@@ -79,6 +83,29 @@ func newCounts(d *usage.DayUsage) *analyticsv1.UsageCounts {
 		Heartbeats:        float64(d.Heartbeats),
 		UniqueDevices:     float64(d.UniqueDevices),
 	}
+}
+
+// LicenseRefusals implements analyticsv1connect.AnalyticsServiceHandler.
+func (s server) LicenseRefusals(
+	ctx context.Context, req *connect.Request[analyticsv1.LicenseRefusalsRequest],
+) (*connect.Response[analyticsv1.LicenseRefusalsResponse], error) {
+	page, perPage := int(req.Msg.Page), int(req.Msg.PerPage)
+	if page < 1 || perPage < 1 || perPage > maxPerPage {
+		return nil, apierr.InvalidField("page", "must be 1 or more, and per_page from 1 to 100")
+	}
+	found, err := s.reports.Refusals(ctx, req.Msg.LicenseId, page, perPage)
+	if err != nil {
+		return nil, err
+	}
+	res := &analyticsv1.LicenseRefusalsResponse{Since: event.Timestamp(found.Since), Total: int32(found.Total)}
+	for i := range found.Devices {
+		r := &found.Devices[i]
+		res.Refusals = append(res.Refusals, &analyticsv1.Refusal{
+			HardwareId: r.HardwareID, ErrorCode: r.ErrorCode, DeviceName: r.DeviceName, AppVersion: r.AppVersion,
+			Ip: r.IP, Count: int32(r.Count), FirstAt: event.Timestamp(r.First), LastAt: event.Timestamp(r.Last),
+		})
+	}
+	return connect.NewResponse(res), nil
 }
 
 // Statistics implements analyticsv1connect.AnalyticsServiceHandler.

@@ -43,6 +43,21 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	}
 }
 
+// refused holds for events of refusals. These words are those of the index events_refusals.
+const refused = `type IN
+	('license.validation.failed', 'license.device_limit_exceeded', 'license.activation.refused', 'license.lease.denied')`
+
+// Refusals implements usage.Log.
+func (s *Store) Refusals(ctx context.Context, licenseID string, since time.Time, limit int) ([]usage.Event, error) {
+	var rows []eventRow
+	err := s.db.Read(ctx).Table("events").Where("license_id = ? AND occurred_at >= ?", licenseID, since).Where(refused).
+		Order("occurred_at DESC").Limit(limit).Find(&rows).Error
+	if err != nil {
+		return nil, db.Error(fmt.Errorf("read refusals: %w", err))
+	}
+	return events(rows)
+}
+
 // SnapshotAt implements usage.Log.
 func (s *Store) SnapshotAt(ctx context.Context, licenseID string, moment time.Time) (*usage.Event, error) {
 	for _, side := range []struct{ condition, order string }{
@@ -73,15 +88,19 @@ func (s *Store) RecentUses(ctx context.Context, since time.Time, limit int) ([]u
 	if err != nil {
 		return nil, db.Error(err)
 	}
-	events := make([]usage.Event, len(rows))
+	return events(rows)
+}
+
+func events(rows []eventRow) ([]usage.Event, error) {
+	all := make([]usage.Event, len(rows))
 	for i := range rows {
 		e, err := rows[i].event()
 		if err != nil {
 			return nil, err
 		}
-		events[i] = *e
+		all[i] = *e
 	}
-	return events, nil
+	return all, nil
 }
 
 func (r *eventRow) event() (*usage.Event, error) {

@@ -32,6 +32,9 @@ type Log interface {
 	// SnapshotAt is the license's last event before a moment that carries its whole state, or the first after it,
 	// because old events are dropped; nil where there is neither.
 	SnapshotAt(ctx context.Context, licenseID string, at time.Time) (*Event, error)
+	// Refusals are the license's last events since a moment that tell of a refused validation, activation or lease,
+	// newest first, at most limit of them.
+	Refusals(ctx context.Context, licenseID string, since time.Time, limit int) ([]Event, error)
 	// CountSince counts the license's validations and failures since a moment.
 	CountSince(ctx context.Context, licenseID string, since time.Time) (Counts, error)
 	// Anomalies are a page, newest first.

@@ -103,7 +103,10 @@ func (q *question) check() error {
 		bad.Require("license_key", *q.LicenseKey)
 		bad.MaxLen("license_key", *q.LicenseKey, maxText)
 	}
-	bad.Require("hardware_id", q.HardwareID)
+	if strings.TrimSpace(q.HardwareID) == "" {
+		bad.Add("hardware_id", "is required; GET /api/v1/admin/licenses/{license_id}/refusals lists the devices that were "+
+			"refused")
+	}
 	bad.OneOf("operation", q.operation(), slices.Sorted(maps.Keys(operations))...)
 	q.checkTexts(bad)
 	licensing.ComponentsProblems(bad, "components", q.Components)

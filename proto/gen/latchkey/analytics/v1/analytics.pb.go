@@ -387,6 +387,231 @@ func (x *UsageCounts) GetUniqueDevices() float64 {
 	return 0
 }
 
+type LicenseRefusalsRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	LicenseId string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
+	// page counts from 1.
+	Page int32 `protobuf:"varint,2,opt,name=page,proto3" json:"page,omitempty"`
+	// per_page is 1 to 100.
+	PerPage       int32 `protobuf:"varint,3,opt,name=per_page,json=perPage,proto3" json:"per_page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseRefusalsRequest) Reset() {
+	*x = LicenseRefusalsRequest{}
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseRefusalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseRefusalsRequest) ProtoMessage() {}
+
+func (x *LicenseRefusalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseRefusalsRequest.ProtoReflect.Descriptor instead.
+func (*LicenseRefusalsRequest) Descriptor() ([]byte, []int) {
+	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LicenseRefusalsRequest) GetLicenseId() string {
+	if x != nil {
+		return x.LicenseId
+	}
+	return ""
+}
+
+func (x *LicenseRefusalsRequest) GetPage() int32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *LicenseRefusalsRequest) GetPerPage() int32 {
+	if x != nil {
+		return x.PerPage
+	}
+	return 0
+}
+
+type LicenseRefusalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// since is from when on all refusals are counted.
+	Since    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	Refusals []*Refusal             `protobuf:"bytes,2,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// total are those of all pages.
+	Total         int32 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseRefusalsResponse) Reset() {
+	*x = LicenseRefusalsResponse{}
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseRefusalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseRefusalsResponse) ProtoMessage() {}
+
+func (x *LicenseRefusalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseRefusalsResponse.ProtoReflect.Descriptor instead.
+func (*LicenseRefusalsResponse) Descriptor() ([]byte, []int) {
+	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *LicenseRefusalsResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *LicenseRefusalsResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *LicenseRefusalsResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// Refusal is what a device was refused under one code.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	HardwareId    string                 `protobuf:"bytes,1,opt,name=hardware_id,json=hardwareId,proto3" json:"hardware_id,omitempty"`
+	ErrorCode     string                 `protobuf:"bytes,2,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	DeviceName    string                 `protobuf:"bytes,3,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	AppVersion    string                 `protobuf:"bytes,4,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Ip            string                 `protobuf:"bytes,5,opt,name=ip,proto3" json:"ip,omitempty"`
+	Count         int32                  `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	FirstAt       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=first_at,json=firstAt,proto3" json:"first_at,omitempty"`
+	LastAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_at,json=lastAt,proto3" json:"last_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Refusal) GetHardwareId() string {
+	if x != nil {
+		return x.HardwareId
+	}
+	return ""
+}
+
+func (x *Refusal) GetErrorCode() string {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return ""
+}
+
+func (x *Refusal) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+func (x *Refusal) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *Refusal) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *Refusal) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Refusal) GetFirstAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstAt
+	}
+	return nil
+}
+
+func (x *Refusal) GetLastAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastAt
+	}
+	return nil
+}
+
 type StatisticsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -395,7 +620,7 @@ type StatisticsRequest struct {
 
 func (x *StatisticsRequest) Reset() {
 	*x = StatisticsRequest{}
-	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[6]
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -407,7 +632,7 @@ func (x *StatisticsRequest) String() string {
 func (*StatisticsRequest) ProtoMessage() {}
 
 func (x *StatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[6]
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -420,7 +645,7 @@ func (x *StatisticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatisticsRequest.ProtoReflect.Descriptor instead.
 func (*StatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{6}
+	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{9}
 }
 
 type StatisticsResponse struct {
@@ -435,7 +660,7 @@ type StatisticsResponse struct {
 
 func (x *StatisticsResponse) Reset() {
 	*x = StatisticsResponse{}
-	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[7]
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +672,7 @@ func (x *StatisticsResponse) String() string {
 func (*StatisticsResponse) ProtoMessage() {}
 
 func (x *StatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[7]
+	mi := &file_latchkey_analytics_v1_analytics_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +685,7 @@ func (x *StatisticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatisticsResponse.ProtoReflect.Descriptor instead.
 func (*StatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{7}
+	return file_latchkey_analytics_v1_analytics_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatisticsResponse) GetValidations_24H() float64 {
@@ -524,16 +749,39 @@ const file_latchkey_analytics_v1_analytics_proto_rawDesc = "" +
 	"\n" +
 	"heartbeats\x18\x05 \x01(\x01R\n" +
 	"heartbeats\x12%\n" +
-	"\x0eunique_devices\x18\x06 \x01(\x01R\runiqueDevices\"\x13\n" +
+	"\x0eunique_devices\x18\x06 \x01(\x01R\runiqueDevices\"f\n" +
+	"\x16LicenseRefusalsRequest\x12\x1d\n" +
+	"\n" +
+	"license_id\x18\x01 \x01(\tR\tlicenseId\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\x05R\x04page\x12\x19\n" +
+	"\bper_page\x18\x03 \x01(\x05R\aperPage\"\x9d\x01\n" +
+	"\x17LicenseRefusalsResponse\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12:\n" +
+	"\brefusals\x18\x02 \x03(\v2\x1e.latchkey.analytics.v1.RefusalR\brefusals\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x05R\x05total\"\x9d\x02\n" +
+	"\aRefusal\x12\x1f\n" +
+	"\vhardware_id\x18\x01 \x01(\tR\n" +
+	"hardwareId\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x02 \x01(\tR\terrorCode\x12\x1f\n" +
+	"\vdevice_name\x18\x03 \x01(\tR\n" +
+	"deviceName\x12\x1f\n" +
+	"\vapp_version\x18\x04 \x01(\tR\n" +
+	"appVersion\x12\x0e\n" +
+	"\x02ip\x18\x05 \x01(\tR\x02ip\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x05R\x05count\x125\n" +
+	"\bfirst_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\afirstAt\x123\n" +
+	"\alast_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x06lastAt\"\x13\n" +
 	"\x11StatisticsRequest\"\xbf\x01\n" +
 	"\x12StatisticsResponse\x12'\n" +
 	"\x0fvalidations_24h\x18\x01 \x01(\x01R\x0evalidations24h\x124\n" +
 	"\x16failed_validations_24h\x18\x02 \x01(\x01R\x14failedValidations24h\x12%\n" +
 	"\x0eanomalies_open\x18\x03 \x01(\x05R\ranomaliesOpen\x12#\n" +
-	"\ranomalies_24h\x18\x04 \x01(\x05R\fanomalies24h2\xe5\x02\n" +
+	"\ranomalies_24h\x18\x04 \x01(\x05R\fanomalies24h2\xdc\x03\n" +
 	"\x10AnalyticsService\x12{\n" +
 	"\x11LicenseStatistics\x12/.latchkey.analytics.v1.LicenseStatisticsRequest\x1a0.latchkey.analytics.v1.LicenseStatisticsResponse\"\x03\x90\x02\x01\x12l\n" +
-	"\fLicenseUsage\x12*.latchkey.analytics.v1.LicenseUsageRequest\x1a+.latchkey.analytics.v1.LicenseUsageResponse\"\x03\x90\x02\x01\x12f\n" +
+	"\fLicenseUsage\x12*.latchkey.analytics.v1.LicenseUsageRequest\x1a+.latchkey.analytics.v1.LicenseUsageResponse\"\x03\x90\x02\x01\x12u\n" +
+	"\x0fLicenseRefusals\x12-.latchkey.analytics.v1.LicenseRefusalsRequest\x1a..latchkey.analytics.v1.LicenseRefusalsResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\n" +
 	"Statistics\x12(.latchkey.analytics.v1.StatisticsRequest\x1a).latchkey.analytics.v1.StatisticsResponse\"\x03\x90\x02\x01BNZLgithub.com/latchkey-dev/latchkey/proto/gen/latchkey/analytics/v1;analyticsv1b\x06proto3"
 
@@ -549,7 +797,7 @@ func file_latchkey_analytics_v1_analytics_proto_rawDescGZIP() []byte {
 	return file_latchkey_analytics_v1_analytics_proto_rawDescData
 }
 
-var file_latchkey_analytics_v1_analytics_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_latchkey_analytics_v1_analytics_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_latchkey_analytics_v1_analytics_proto_goTypes = []any{
 	(*LicenseStatisticsRequest)(nil),  // 0: latchkey.analytics.v1.LicenseStatisticsRequest
 	(*LicenseStatisticsResponse)(nil), // 1: latchkey.analytics.v1.LicenseStatisticsResponse
@@ -557,26 +805,35 @@ var file_latchkey_analytics_v1_analytics_proto_goTypes = []any{
 	(*LicenseUsageResponse)(nil),      // 3: latchkey.analytics.v1.LicenseUsageResponse
 	(*DayUsage)(nil),                  // 4: latchkey.analytics.v1.DayUsage
 	(*UsageCounts)(nil),               // 5: latchkey.analytics.v1.UsageCounts
-	(*StatisticsRequest)(nil),         // 6: latchkey.analytics.v1.StatisticsRequest
-	(*StatisticsResponse)(nil),        // 7: latchkey.analytics.v1.StatisticsResponse
-	(*timestamppb.Timestamp)(nil),     // 8: google.protobuf.Timestamp
+	(*LicenseRefusalsRequest)(nil),    // 6: latchkey.analytics.v1.LicenseRefusalsRequest
+	(*LicenseRefusalsResponse)(nil),   // 7: latchkey.analytics.v1.LicenseRefusalsResponse
+	(*Refusal)(nil),                   // 8: latchkey.analytics.v1.Refusal
+	(*StatisticsRequest)(nil),         // 9: latchkey.analytics.v1.StatisticsRequest
+	(*StatisticsResponse)(nil),        // 10: latchkey.analytics.v1.StatisticsResponse
+	(*timestamppb.Timestamp)(nil),     // 11: google.protobuf.Timestamp
 }
 var file_latchkey_analytics_v1_analytics_proto_depIdxs = []int32{
-	8, // 0: latchkey.analytics.v1.LicenseStatisticsResponse.last_validated_at:type_name -> google.protobuf.Timestamp
-	5, // 1: latchkey.analytics.v1.LicenseUsageResponse.totals:type_name -> latchkey.analytics.v1.UsageCounts
-	4, // 2: latchkey.analytics.v1.LicenseUsageResponse.daily:type_name -> latchkey.analytics.v1.DayUsage
-	5, // 3: latchkey.analytics.v1.DayUsage.counts:type_name -> latchkey.analytics.v1.UsageCounts
-	0, // 4: latchkey.analytics.v1.AnalyticsService.LicenseStatistics:input_type -> latchkey.analytics.v1.LicenseStatisticsRequest
-	2, // 5: latchkey.analytics.v1.AnalyticsService.LicenseUsage:input_type -> latchkey.analytics.v1.LicenseUsageRequest
-	6, // 6: latchkey.analytics.v1.AnalyticsService.Statistics:input_type -> latchkey.analytics.v1.StatisticsRequest
-	1, // 7: latchkey.analytics.v1.AnalyticsService.LicenseStatistics:output_type -> latchkey.analytics.v1.LicenseStatisticsResponse
-	3, // 8: latchkey.analytics.v1.AnalyticsService.LicenseUsage:output_type -> latchkey.analytics.v1.LicenseUsageResponse
-	7, // 9: latchkey.analytics.v1.AnalyticsService.Statistics:output_type -> latchkey.analytics.v1.StatisticsResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	11, // 0: latchkey.analytics.v1.LicenseStatisticsResponse.last_validated_at:type_name -> google.protobuf.Timestamp
+	5,  // 1: latchkey.analytics.v1.LicenseUsageResponse.totals:type_name -> latchkey.analytics.v1.UsageCounts
+	4,  // 2: latchkey.analytics.v1.LicenseUsageResponse.daily:type_name -> latchkey.analytics.v1.DayUsage
+	5,  // 3: latchkey.analytics.v1.DayUsage.counts:type_name -> latchkey.analytics.v1.UsageCounts
+	11, // 4: latchkey.analytics.v1.LicenseRefusalsResponse.since:type_name -> google.protobuf.Timestamp
+	8,  // 5: latchkey.analytics.v1.LicenseRefusalsResponse.refusals:type_name -> latchkey.analytics.v1.Refusal
+	11, // 6: latchkey.analytics.v1.Refusal.first_at:type_name -> google.protobuf.Timestamp
+	11, // 7: latchkey.analytics.v1.Refusal.last_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: latchkey.analytics.v1.AnalyticsService.LicenseStatistics:input_type -> latchkey.analytics.v1.LicenseStatisticsRequest
+	2,  // 9: latchkey.analytics.v1.AnalyticsService.LicenseUsage:input_type -> latchkey.analytics.v1.LicenseUsageRequest
+	6,  // 10: latchkey.analytics.v1.AnalyticsService.LicenseRefusals:input_type -> latchkey.analytics.v1.LicenseRefusalsRequest
+	9,  // 11: latchkey.analytics.v1.AnalyticsService.Statistics:input_type -> latchkey.analytics.v1.StatisticsRequest
+	1,  // 12: latchkey.analytics.v1.AnalyticsService.LicenseStatistics:output_type -> latchkey.analytics.v1.LicenseStatisticsResponse
+	3,  // 13: latchkey.analytics.v1.AnalyticsService.LicenseUsage:output_type -> latchkey.analytics.v1.LicenseUsageResponse
+	7,  // 14: latchkey.analytics.v1.AnalyticsService.LicenseRefusals:output_type -> latchkey.analytics.v1.LicenseRefusalsResponse
+	10, // 15: latchkey.analytics.v1.AnalyticsService.Statistics:output_type -> latchkey.analytics.v1.StatisticsResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_analytics_v1_analytics_proto_init() }
@@ -590,7 +847,7 @@ func file_latchkey_analytics_v1_analytics_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_latchkey_analytics_v1_analytics_proto_rawDesc), len(file_latchkey_analytics_v1_analytics_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,6 +40,9 @@ const (
 	// AnalyticsServiceLicenseUsageProcedure is the fully-qualified name of the AnalyticsService's
 	// LicenseUsage RPC.
 	AnalyticsServiceLicenseUsageProcedure = "/latchkey.analytics.v1.AnalyticsService/LicenseUsage"
+	// AnalyticsServiceLicenseRefusalsProcedure is the fully-qualified name of the AnalyticsService's
+	// LicenseRefusals RPC.
+	AnalyticsServiceLicenseRefusalsProcedure = "/latchkey.analytics.v1.AnalyticsService/LicenseRefusals"
 	// AnalyticsServiceStatisticsProcedure is the fully-qualified name of the AnalyticsService's
 	// Statistics RPC.
 	AnalyticsServiceStatisticsProcedure = "/latchkey.analytics.v1.AnalyticsService/Statistics"
@@ -51,6 +54,9 @@ type AnalyticsServiceClient interface {
 	LicenseStatistics(context.Context, *connect.Request[v1.LicenseStatisticsRequest]) (*connect.Response[v1.LicenseStatisticsResponse], error)
 	// LicenseUsage answers one row per day, days without use included, oldest first, days in UTC.
 	LicenseUsage(context.Context, *connect.Request[v1.LicenseUsageRequest]) (*connect.Response[v1.LicenseUsageResponse], error)
+	// LicenseRefusals answers the devices that a license refused of late, the last ones first. A license never seen:
+	// LICENSE_NOT_FOUND.
+	LicenseRefusals(context.Context, *connect.Request[v1.LicenseRefusalsRequest]) (*connect.Response[v1.LicenseRefusalsResponse], error)
 	// Statistics answers the figures of the whole installation.
 	Statistics(context.Context, *connect.Request[v1.StatisticsRequest]) (*connect.Response[v1.StatisticsResponse], error)
 }
@@ -80,6 +86,13 @@ func NewAnalyticsServiceClient(httpClient connect.HTTPClient, baseURL string, op
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		licenseRefusals: connect.NewClient[v1.LicenseRefusalsRequest, v1.LicenseRefusalsResponse](
+			httpClient,
+			baseURL+AnalyticsServiceLicenseRefusalsProcedure,
+			connect.WithSchema(analyticsServiceMethods.ByName("LicenseRefusals")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		statistics: connect.NewClient[v1.StatisticsRequest, v1.StatisticsResponse](
 			httpClient,
 			baseURL+AnalyticsServiceStatisticsProcedure,
@@ -94,6 +107,7 @@ func NewAnalyticsServiceClient(httpClient connect.HTTPClient, baseURL string, op
 type analyticsServiceClient struct {
 	licenseStatistics *connect.Client[v1.LicenseStatisticsRequest, v1.LicenseStatisticsResponse]
 	licenseUsage      *connect.Client[v1.LicenseUsageRequest, v1.LicenseUsageResponse]
+	licenseRefusals   *connect.Client[v1.LicenseRefusalsRequest, v1.LicenseRefusalsResponse]
 	statistics        *connect.Client[v1.StatisticsRequest, v1.StatisticsResponse]
 }
 
@@ -105,6 +119,11 @@ func (c *analyticsServiceClient) LicenseStatistics(ctx context.Context, req *con
 // LicenseUsage calls latchkey.analytics.v1.AnalyticsService.LicenseUsage.
 func (c *analyticsServiceClient) LicenseUsage(ctx context.Context, req *connect.Request[v1.LicenseUsageRequest]) (*connect.Response[v1.LicenseUsageResponse], error) {
 	return c.licenseUsage.CallUnary(ctx, req)
+}
+
+// LicenseRefusals calls latchkey.analytics.v1.AnalyticsService.LicenseRefusals.
+func (c *analyticsServiceClient) LicenseRefusals(ctx context.Context, req *connect.Request[v1.LicenseRefusalsRequest]) (*connect.Response[v1.LicenseRefusalsResponse], error) {
+	return c.licenseRefusals.CallUnary(ctx, req)
 }
 
 // Statistics calls latchkey.analytics.v1.AnalyticsService.Statistics.
@@ -119,6 +138,9 @@ type AnalyticsServiceHandler interface {
 	LicenseStatistics(context.Context, *connect.Request[v1.LicenseStatisticsRequest]) (*connect.Response[v1.LicenseStatisticsResponse], error)
 	// LicenseUsage answers one row per day, days without use included, oldest first, days in UTC.
 	LicenseUsage(context.Context, *connect.Request[v1.LicenseUsageRequest]) (*connect.Response[v1.LicenseUsageResponse], error)
+	// LicenseRefusals answers the devices that a license refused of late, the last ones first. A license never seen:
+	// LICENSE_NOT_FOUND.
+	LicenseRefusals(context.Context, *connect.Request[v1.LicenseRefusalsRequest]) (*connect.Response[v1.LicenseRefusalsResponse], error)
 	// Statistics answers the figures of the whole installation.
 	Statistics(context.Context, *connect.Request[v1.StatisticsRequest]) (*connect.Response[v1.StatisticsResponse], error)
 }
@@ -144,6 +166,13 @@ func NewAnalyticsServiceHandler(svc AnalyticsServiceHandler, opts ...connect.Han
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	analyticsServiceLicenseRefusalsHandler := connect.NewUnaryHandler(
+		AnalyticsServiceLicenseRefusalsProcedure,
+		svc.LicenseRefusals,
+		connect.WithSchema(analyticsServiceMethods.ByName("LicenseRefusals")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	analyticsServiceStatisticsHandler := connect.NewUnaryHandler(
 		AnalyticsServiceStatisticsProcedure,
 		svc.Statistics,
@@ -157,6 +186,8 @@ func NewAnalyticsServiceHandler(svc AnalyticsServiceHandler, opts ...connect.Han
 			analyticsServiceLicenseStatisticsHandler.ServeHTTP(w, r)
 		case AnalyticsServiceLicenseUsageProcedure:
 			analyticsServiceLicenseUsageHandler.ServeHTTP(w, r)
+		case AnalyticsServiceLicenseRefusalsProcedure:
+			analyticsServiceLicenseRefusalsHandler.ServeHTTP(w, r)
 		case AnalyticsServiceStatisticsProcedure:
 			analyticsServiceStatisticsHandler.ServeHTTP(w, r)
 		default:
@@ -174,6 +205,10 @@ func (UnimplementedAnalyticsServiceHandler) LicenseStatistics(context.Context, *
 
 func (UnimplementedAnalyticsServiceHandler) LicenseUsage(context.Context, *connect.Request[v1.LicenseUsageRequest]) (*connect.Response[v1.LicenseUsageResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.analytics.v1.AnalyticsService.LicenseUsage is not implemented"))
+}
+
+func (UnimplementedAnalyticsServiceHandler) LicenseRefusals(context.Context, *connect.Request[v1.LicenseRefusalsRequest]) (*connect.Response[v1.LicenseRefusalsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("latchkey.analytics.v1.AnalyticsService.LicenseRefusals is not implemented"))
 }
 
 func (UnimplementedAnalyticsServiceHandler) Statistics(context.Context, *connect.Request[v1.StatisticsRequest]) (*connect.Response[v1.StatisticsResponse], error) {
