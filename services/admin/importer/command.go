@@ -93,7 +93,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 		return usage(err)
 	}
 	defer in.Close()
-	size, err := in.Stat()
+	info, err := in.Stat()
 	if err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 		return usage(err)
 	}
 	report := &report{name: f.report}
-	p := &progress{to: cmd.ErrOrStderr(), read: counted, size: size.Size(), begun: time.Now()}
-	work := run{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
+	p := &progress{to: cmd.ErrOrStderr(), read: counted, size: info.Size(), begun: time.Now()}
+	work := job{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
 	err = errors.Join(work.all(cmd.Context()), report.close())
 	p.end(work.counts)
 	f.summary(cmd.OutOrStdout(), &work, err)
@@ -123,7 +123,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 func usage(err error) error { return &app.ArgumentError{Err: err} }
 
 // summary tells what the import did before it ended with err.
-func (f *flags) summary(out io.Writer, work *run, err error) {
+func (f *flags) summary(out io.Writer, work *job, err error) {
 	did, c := "done", work.counts
 	switch {
 	case f.dryRun:
@@ -138,7 +138,7 @@ func (f *flags) summary(out io.Writer, work *run, err error) {
 	}
 }
 
-// quoted are names in their order, which may have commas.
+// quoted lists names in their order, between quotation marks: a name may contain commas.
 func quoted(names map[string]bool) string {
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -150,7 +150,7 @@ func quoted(names map[string]bool) string {
 // target is where to import to, and the key for it.
 func (f *flags) target() (target, error) {
 	t := target{url: f.url, key: os.Getenv(keyVariable), client: &http.Client{
-		// it would get the key
+		// the target of a redirect would be sent the key
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if file := os.Getenv(keyVariable + "_FILE"); file != "" && t.key == "" {
@@ -193,7 +193,8 @@ func (f *flags) target() (target, error) {
 // reportHead is the first line of a report.
 var reportHead = []string{"line", "column", "error_code", "reason"}
 
-// removeReport removes the report of an earlier run, and refuses a file that is none, such as the one to import.
+// removeReport removes the report of an earlier run, and refuses to remove anything else, such as the
+// file to import.
 func removeReport(name string) error {
 	file, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
@@ -207,12 +208,12 @@ func removeReport(name string) error {
 	_, err = io.ReadFull(file, head)
 	_ = file.Close() // was only read; Windows removes no open file
 	if err != nil || string(head) != want {
-		return fmt.Errorf("--report: %s is no report of an earlier import; name another file, or move it away", name)
+		return fmt.Errorf("--report: %s is not a report of an earlier import; name another file, or move it away", name)
 	}
 	return os.Remove(name)
 }
 
-// report is a file that is made with its first line.
+// report is the file of what was refused, made when the first line of it is written.
 type report struct {
 	name string
 	file *os.File

@@ -28,8 +28,8 @@ type options struct {
 	dryRun, update          bool
 }
 
-// run is one import.
-type run struct {
+// job is one import.
+type job struct {
 	options
 	target target
 	reader *reader
@@ -37,16 +37,18 @@ type run struct {
 	// progress is called after each call.
 	progress func(counts)
 	counts   counts
-	// seen are the licenses of the file by the hashes of their keys.
-	seen map[uint64]seen
+	// seen is what earlier lines said of licenses, by the hashes of their keys.
+	seen map[uint64]earlier
 	// known are the products that there are, made those that a dry run finds missing.
 	known, made map[string]bool
 	seed        maphash.Seed
 }
 
-// seen is what is remembered of a license: the line that was refused, 0 for none, and the hash of its customer_id.
-type seen struct {
-	refused  int
+// earlier is what is remembered of a license that the file named.
+type earlier struct {
+	// refusedLine is a line of it that was refused, 0 for none.
+	refusedLine int
+	// customer is the hash of its customer_id, 0 for none.
 	customer uint64
 }
 
@@ -58,34 +60,34 @@ type counts struct {
 func (c counts) all() int { return c.created + c.updated + c.unchanged + c.differs + c.refused }
 
 // all imports a file. Each call is a whole: an import that broke off is made again and goes on where it was.
-func (r *run) all(ctx context.Context) error {
-	r.seen, r.seed = map[uint64]seen{}, maphash.MakeSeed()
-	r.made = map[string]bool{}
-	if r.dryRun {
-		known, err := r.target.products(ctx)
+func (j *job) all(ctx context.Context) error {
+	j.seen, j.seed = map[uint64]earlier{}, maphash.MakeSeed()
+	j.made = map[string]bool{}
+	if j.dryRun {
+		known, err := j.target.products(ctx)
 		if err != nil {
 			return err
 		}
-		r.known = known
+		j.known = known
 	}
 	var b batch
 	for {
-		next, err := r.reader.read()
+		next, err := j.reader.read()
 		if errors.Is(err, io.EOF) {
-			return r.send(ctx, b.rows)
+			return j.send(ctx, b.rows)
 		}
 		if err != nil {
 			return err
 		}
-		r.complete(next)
+		j.complete(next)
 		if !b.takes(next) {
-			if err := r.send(ctx, b.rows); err != nil {
+			if err := j.send(ctx, b.rows); err != nil {
 				return err
 			}
 			b = batch{}
 		}
-		if r.check(next); len(next.wrong) > 0 {
-			if err := r.note(next); err != nil {
+		if j.check(next); len(next.wrong) > 0 {
+			if err := j.note(next); err != nil {
 				return err
 			}
 			continue
@@ -112,8 +114,8 @@ func (b *batch) add(next *row) {
 }
 
 // complete fills in what the file does not say.
-func (r *run) complete(next *row) {
-	for name, value := range map[string]string{"product": r.product, "customer_id": r.customer} {
+func (j *job) complete(next *row) {
+	for name, value := range map[string]string{"product": j.product, "customer_id": j.customer} {
 		if _, given := next.members[name]; !given && value != "" {
 			next.members[name] = value
 		}
@@ -124,24 +126,24 @@ func (r *run) complete(next *row) {
 
 // check refuses a license that is too large for a call, and a key that an earlier line had. Where licenses are updated,
 // a key may come again, unless the line was refused or is about another customer.
-func (r *run) check(next *row) {
+func (j *job) check(next *row) {
 	if next.same == "" {
 		return
 	}
-	before, known := r.seen[r.hash(next.same)]
+	before, known := j.seen[j.hash(next.same)]
 	now := before
 	if customer, given := next.members["customer_id"].(string); given {
-		now.customer = r.hash(customer)
+		now.customer = j.hash(customer)
 	}
 	switch {
-	case before.refused > 0:
-		next.spoilBy(before.refused)
+	case before.refusedLine > 0:
+		next.spoilBy(before.refusedLine)
 	case len(next.wrong) > 0:
 		next.spoilBy(next.wrong[0].Line)
 	case before.customer != 0 && before.customer != now.customer:
 		next.spoil("an earlier line has this license_key, perhaps in other letters or hyphens, for another " +
 			"customer_id; to Latchkey both are one license")
-	case known && !r.update:
+	case known && !j.update:
 		next.spoil("an earlier line has this license_key; sort the file by license_key, or import it with --update")
 	case next.size > maxSize:
 		next.tooLarge(fmt.Sprintf("has %d devices and users, and at most %d come with a license",
@@ -149,10 +151,10 @@ func (r *run) check(next *row) {
 	case next.bytes > maxBytes:
 		next.tooLarge(fmt.Sprintf("has %d bytes, and at most %d come with a license", next.bytes, maxBytes))
 	}
-	if now.refused == 0 && len(next.wrong) > 0 {
-		now.refused = next.wrong[0].Line
+	if now.refusedLine == 0 && len(next.wrong) > 0 {
+		now.refusedLine = next.wrong[0].Line
 	}
-	r.seen[r.hash(next.same)] = now
+	j.seen[j.hash(next.same)] = now
 }
 
 // tooLarge refuses a license in its first line, for all of its lines.
@@ -161,88 +163,88 @@ func (r *row) tooLarge(what string) {
 	r.spoil("the license " + what + "; import the others from a file of their own, with --update")
 }
 
-func (r *run) hash(text string) uint64 { return maphash.String(r.seed, text) }
+func (j *job) hash(text string) uint64 { return maphash.String(j.seed, text) }
 
 // sameKey tells whether two rows are about one license: a call takes only one of them.
 func (r *row) sameKey(other *row) bool { return r.same == other.same }
 
 // note reports a row that is not sent, line by line.
-func (r *run) note(b *row) error {
-	r.counts.refused++
-	slices.SortStableFunc(b.wrong, func(a, b problem) int { return a.Line - b.Line })
-	for _, p := range b.wrong {
-		if err := r.refuse(p); err != nil {
+func (j *job) note(r *row) error {
+	j.counts.refused++
+	slices.SortStableFunc(r.wrong, func(a, b problem) int { return a.Line - b.Line })
+	for _, p := range r.wrong {
+		if err := j.refuse(p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) send(ctx context.Context, batch []*row) error {
-	if len(batch) == 0 {
+func (j *job) send(ctx context.Context, rows []*row) error {
+	if len(rows) == 0 {
 		return nil
 	}
-	body := request{DryRun: r.dryRun, Existing: "keep"}
-	if r.update {
+	body := request{DryRun: j.dryRun, Existing: "keep"}
+	if j.update {
 		body.Existing = "update"
 	}
-	for _, b := range batch {
-		body.Licenses = append(body.Licenses, b.members)
+	for _, r := range rows {
+		body.Licenses = append(body.Licenses, r.members)
 	}
-	results, err := r.target.send(ctx, body)
+	results, err := j.target.send(ctx, body)
 	if err != nil {
-		return fmt.Errorf("stopped at line %d: %w", batch[0].line, err)
+		return fmt.Errorf("stopped at line %d: %w", rows[0].line, err)
 	}
 	for i := range results {
-		if err := r.count(batch[i], &results[i]); err != nil {
+		if err := j.count(rows[i], &results[i]); err != nil {
 			return err
 		}
 	}
-	r.progress(r.counts)
+	j.progress(j.counts)
 	return nil
 }
 
-func (r *run) count(b *row, res *result) error {
+func (j *job) count(r *row, res *result) error {
 	for _, d := range res.SkippedDevices {
-		at := b.origin(fmt.Sprintf("devices[%d].hardware_id", d.Index))
-		err := r.refuse(problem{Line: at.line, Column: at.column, Code: d.ErrorCode, Reason: d.Error})
+		at := r.origin(fmt.Sprintf("devices[%d].hardware_id", d.Index))
+		err := j.refuse(problem{Line: at.line, Column: at.column, Code: d.ErrorCode, Reason: d.Error})
 		if err != nil {
 			return err
 		}
 	}
 	switch res.Outcome {
 	case "created":
-		r.counts.created++
-		if p, _ := b.members["product"].(string); r.dryRun && p != "" && !r.known[p] {
-			r.made[p] = true
+		j.counts.created++
+		if p, _ := r.members["product"].(string); j.dryRun && p != "" && !j.known[p] {
+			j.made[p] = true
 		}
 	case "updated":
-		r.counts.updated++
+		j.counts.updated++
 	case "unchanged":
-		r.counts.unchanged++
+		j.counts.unchanged++
 	case "differs":
-		r.counts.differs++
-		return r.refuse(problem{
-			Line: b.line, Column: strings.Join(res.Changed, " "), Code: "DIFFERS",
+		j.counts.differs++
+		return j.refuse(problem{
+			Line: r.line, Column: strings.Join(res.Changed, " "), Code: "DIFFERS",
 			Reason: "the license is here and stays as it is; --update would change these",
 		})
 	default:
-		return r.failed(b, res)
+		return j.failed(r, res)
 	}
 	return nil
 }
 
 // failed notes each member that is wrong where it is in the file.
-func (r *run) failed(b *row, res *result) error {
-	r.counts.refused++
-	before := r.seen[r.hash(b.same)]
-	r.seen[r.hash(b.same)] = seen{b.line, before.customer}
+func (j *job) failed(r *row, res *result) error {
+	j.counts.refused++
+	before := j.seen[j.hash(r.same)]
+	j.seen[j.hash(r.same)] = earlier{r.line, before.customer}
 	if len(res.Details.Fields) == 0 {
-		return r.refuse(problem{Line: b.line, Code: res.ErrorCode, Reason: res.Error})
+		return j.refuse(problem{Line: r.line, Code: res.ErrorCode, Reason: res.Error})
 	}
 	for at, reason := range res.Details.Fields {
-		c := b.origin(at)
-		if err := r.refuse(problem{Line: c.line, Column: c.column, Code: res.ErrorCode, Reason: reason}); err != nil {
+		c := r.origin(at)
+		if err := j.refuse(problem{Line: c.line, Column: c.column, Code: res.ErrorCode, Reason: reason}); err != nil {
 			return err
 		}
 	}

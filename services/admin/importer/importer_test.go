@@ -154,6 +154,8 @@ func TestLicenseSpring(t *testing.T) {
 			"K,false,2030-01-01,true,48", `{"grace_hours":48,"license_key":"K"}`},
 		"floating": {"license_key,is_floating_cloud,floating_users,floating_timeout", "K,true,5,10",
 			`{"floating":{"activation":"none","lease_seconds":600,"slots":5},"license_key":"K"}`},
+		"a timeout of a spreadsheet": {"license_key,is_floating,floating_users,floating_timeout", "K,1,5,10.0",
+			`{"floating":{"activation":"none","lease_seconds":600,"slots":5},"license_key":"K"}`},
 		"not floating": {"license_key,is_floating_cloud,floating_users", "K,0,5", `{"license_key":"K"}`},
 		"consumption": {"license_key,license_type,max_consumptions,total_consumptions,allow_overages,max_overages," +
 			"reset_consumption,consumption_period", "K,Consumption,100,40,1,0,1,Monthly",
@@ -176,6 +178,25 @@ func TestLicenseSpring(t *testing.T) {
 				t.Errorf("%v %s (-want +got):\n%s", err, report, diff)
 			}
 		})
+	}
+}
+
+// A truth value that cannot be read is told, as it is in columns of ours: a floating license must not become another.
+func TestLicenseSpringTruth(t *testing.T) {
+	for name, truth := range springsRules {
+		if !truth {
+			continue
+		}
+		a := newAPI(t)
+		_, report, err := a.imports(t, "license_key,Order__"+name+"\nK-1,on\nK-2,no\nK-3,\n", "--from", "licensespring")
+		if err == nil || !strings.Contains(report, "2,Order__"+name+",FILE,must be true or false\n") ||
+			len(a.sent()) != 2 {
+			t.Errorf("%s: %v %q\n%s", name, err, a.sent(), report)
+		}
+		_, _, err = a.imports(t, "license_key,"+name+"\nK-4,on\n", "--from", "licensespring", "--map", name+"=")
+		if err != nil {
+			t.Errorf("%s left out: %v", name, err)
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package importer
 
 import (
+	"cmp"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,14 +51,15 @@ var springsColumns = map[string]string{
 	"expiry_date": "entitlement_expires_at",
 }
 
-// springsRules are columns that are read together; springsLine does.
+// springsRules are columns that are read together, by fromSprings; those that are true hold truth values.
 var springsRules = map[string]bool{
-	"allow_unlimited_activations": true, "valid_duration": true, "enable_maintenance_period": true,
-	"allow_grace_period": true, "max_transfers": true, "is_floating": true, "is_floating_cloud": true,
-	"floating_users": true, "floating_timeout": true, "max_consumptions": true, "max_consumption": true,
-	"total_consumptions": true, "allow_unlimited_consumptions": true, "allow_overages": true, "max_overages": true,
-	"reset_consumption": true, "consumption_period": true, "customer__first_name": true, "customer__last_name": true,
-	"customer__country": true, "first_name": true, "last_name": true,
+	"allow_unlimited_activations": true, "enable_maintenance_period": true, "allow_grace_period": true,
+	"is_floating": true, "is_floating_cloud": true, "allow_unlimited_consumptions": true, "allow_overages": true,
+	"reset_consumption": true,
+	"valid_duration":    false, "max_transfers": false, "floating_users": false, "floating_timeout": false,
+	"max_consumptions": false, "max_consumption": false, "total_consumptions": false, "max_overages": false,
+	"consumption_period": false, "customer__first_name": false, "customer__last_name": false,
+	"customer__country": false, "first_name": false, "last_name": false,
 }
 
 // springsName is the name of a column without a prefix that tells nothing; empty for one that LicenseSpring does not
@@ -65,55 +69,53 @@ func springsName(heading string) string {
 	for _, prefix := range []string{"license__", "product__", "order__"} {
 		name = strings.TrimPrefix(name, prefix)
 	}
-	if springsColumns[name] == "" && !springsRules[name] {
+	if _, rule := springsRules[name]; !rule && springsColumns[name] == "" {
 		return ""
 	}
 	return name
 }
 
-// springsLine makes cells of our columns of those of LicenseSpring.
-func springsLine(theirs map[string]cell) map[string]cell {
-	s := springs{theirs, map[string]cell{}}
-	for name, c := range theirs {
+// fromSprings makes the cells of a line in our columns of those in LicenseSpring's. wrong is the first, by name, that
+// should be a truth value and is none; others are checked as ours are.
+func fromSprings(theirs map[string]cell) (ours map[string]cell, wrong *problem) {
+	s := springsLine{theirs, map[string]cell{}}
+	for _, name := range slices.Sorted(maps.Keys(theirs)) {
+		c := theirs[name]
 		if ours := springsColumns[name]; ours != "" {
 			s.ours[ours] = c
+		}
+		if _, reason := readBool(c.text); springsRules[name] && reason != "" {
+			wrong = cmp.Or(wrong, c.wrong(reason))
 		}
 	}
 	s.customer()
 	s.limits()
 	s.floating()
 	s.consumption()
-	return s.ours
+	return s.ours, wrong
 }
 
-type springs struct{ theirs, ours map[string]cell }
+// springsLine is a line of LicenseSpring's file, by the names of their columns and of ours.
+type springsLine struct{ theirs, ours map[string]cell }
 
-// is tells what a column of truth values says; anything else is wrong and is left to be told by set.
-func (s springs) is(name string) (yes, given bool) {
+// is tells what a column of truth values says; given is false where it is empty.
+func (s springsLine) is(name string) (yes, given bool) {
 	value, wrong := readBool(s.theirs[name].text)
 	yes, _ = value.(bool)
 	return yes, wrong == ""
 }
 
 // set puts a text into one of our columns; it stands where a column of theirs does.
-func (s springs) set(ours, text, at string) {
+func (s springsLine) set(ours, text, at string) {
 	c := s.theirs[at]
 	c.text = text
 	s.ours[ours] = c
 }
 
 // customer names who has the license: by reference, or else by e-mail address or company.
-func (s springs) customer() {
-	for _, prefix := range []string{"customer__", ""} {
-		name := strings.TrimSpace(s.theirs[prefix+"first_name"].text + " " + s.theirs[prefix+"last_name"].text)
-		at, ours := prefix+"last_name", map[string]string{"customer__": "customer_name", "": "user_name"}[prefix]
-		if s.theirs[at].text == "" {
-			at = prefix + "first_name"
-		}
-		if name != "" {
-			s.set(ours, name, at)
-		}
-	}
+func (s springsLine) customer() {
+	s.name("customer__first_name", "customer__last_name", "customer_name")
+	s.name("first_name", "last_name", "user_name")
 	for _, ours := range []string{"customer_email", "customer_company"} {
 		if c, ok := s.ours[ours]; ok && s.ours["customer_id"].text == "" {
 			s.ours["customer_id"] = c
@@ -130,10 +132,20 @@ func (s springs) customer() {
 	}
 }
 
+func (s springsLine) name(first, last, ours string) {
+	name := strings.TrimSpace(s.theirs[first].text + " " + s.theirs[last].text)
+	if s.theirs[last].text == "" {
+		last = first
+	}
+	if name != "" {
+		s.set(ours, name, last)
+	}
+}
+
 var springsDuration = regexp.MustCompile(`^(\d+)\s*(d|days?|w|weeks?|m|months?|y|years?)?$`)
 
 // limits reads seats, and how long the license is good for.
-func (s springs) limits() {
+func (s springsLine) limits() {
 	if yes, _ := s.is("allow_unlimited_activations"); yes {
 		s.set("max_devices", "unlimited", "allow_unlimited_activations")
 	}
@@ -159,7 +171,7 @@ func (s springs) limits() {
 	s.set("starts", "first_activation", "valid_duration")
 }
 
-func (s springs) duration(number, unit string) {
+func (s springsLine) duration(number, unit string) {
 	n, _ := strconv.Atoi(number)
 	delete(s.ours, "duration_days")
 	switch {
@@ -175,7 +187,7 @@ func (s springs) duration(number, unit string) {
 }
 
 // floating reads slots; the timeout is in minutes there.
-func (s springs) floating() {
+func (s springsLine) floating() {
 	on, _ := s.is("is_floating_cloud")
 	if yes, _ := s.is("is_floating"); !yes && !on || s.theirs["floating_users"].text == "" {
 		return
@@ -184,14 +196,14 @@ func (s springs) floating() {
 	s.set("floating_activation", "none", "floating_users")
 	if c := s.theirs["floating_timeout"]; c.text != "" {
 		s.ours["floating_lease_seconds"] = c
-		if minutes, err := strconv.Atoi(c.text); err == nil {
+		if minutes, err := strconv.Atoi(strings.TrimSuffix(c.text, ".0")); err == nil {
 			s.set("floating_lease_seconds", strconv.Itoa(60*minutes), "floating_timeout")
 		}
 	}
 }
 
 // consumption makes a counter of the consumption of a license, or of a product feature, whose code names it.
-func (s springs) consumption() {
+func (s springsLine) consumption() {
 	name, limit := "consumptions", "max_consumptions"
 	feature, isFeature := s.ours["entitlement"]
 	if isFeature {

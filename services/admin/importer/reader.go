@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -161,26 +162,27 @@ func (r *reader) line() (*row, error) {
 			return nil, err
 		}
 		if len(cells) > 0 || wrong != nil {
-			return newRow(n, r.named(cells), wrong), nil
+			named, unclear := r.named(cells)
+			return newRow(n, named, cmp.Or(wrong, unclear)), nil
 		}
 	}
 }
 
-// named are cells by the names of our columns.
-func (r *reader) named(cells []cell) map[string]cell {
-	named := map[string]cell{}
+// named are cells by the names of our columns, and what is wrong with those that are none of ours.
+func (r *reader) named(cells []cell) (named map[string]cell, wrong *problem) {
+	named = map[string]cell{}
 	for _, c := range cells {
 		if name := r.names[c.column]; name != "" {
 			named[name] = c
 		}
 	}
 	if r.from == LicenseSpring {
-		named = springsLine(named)
+		named, wrong = fromSprings(named)
 	}
 	for _, c := range cells {
 		if name := r.ours[c.column]; name != "" {
 			named[name] = c
 		}
 	}
-	return named
+	return named, wrong
 }
