@@ -34,6 +34,22 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Later is the later of two times; zero is before all others.
+func Later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Earlier is the earlier of two times, of which zero is never.
+func Earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Fake is a clock that moves only when told. It is safe for concurrent use.
 type Fake struct {
 	mu  sync.Mutex

@@ -10,9 +10,10 @@ import (
 // Identifier is s as the server keeps and compares identifiers, hardware ids among them: in Unicode NFC, without the
 // blanks, line breaks, zero-width characters and byte order marks that files, terminals and forms leave at its ends.
 // What is within stays, and so does case.
-func Identifier(s string) string { return norm.NFC.String(trim(s)) }
+func Identifier(s string) string { return norm.NFC.String(Trim(s)) }
 
-func trim(s string) string { return strings.TrimFunc(s, IsUnseen) }
+// Trim takes off what forms, files and terminals leave at the ends of a text.
+func Trim(s string) string { return strings.TrimFunc(s, IsUnseen) }
 
 // IsUnseen tells of blanks, line breaks, and format characters such as zero-width spaces and byte order marks.
 func IsUnseen(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
@@ -35,7 +36,7 @@ func NormalizeKey(typed string) string {
 	if own, ok := OwnKey(typed); ok {
 		return own
 	}
-	key := strings.Map(plainHyphen, trim(typed))
+	key := strings.Map(plainHyphen, Trim(typed))
 	return norm.NFC.String(strings.Map(FoldCase, norm.NFD.String(key)))
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // DeviceKey names a device on a license.
@@ -62,8 +64,8 @@ func (d *Device) Merge(o *Device) {
 	d.OS.merge(o.OS)
 	d.Country.merge(o.Country)
 	d.Version.merge(o.Version)
-	d.FirstSeen = earlier(d.FirstSeen, o.FirstSeen)
-	d.LastSeen = later(d.LastSeen, o.LastSeen)
+	d.FirstSeen = clock.Earlier(d.FirstSeen, o.FirstSeen)
+	d.LastSeen = clock.Later(d.LastSeen, o.LastSeen)
 	d.Seat.merge(o.Seat)
 	d.Versions = mergeVersions(d.Versions, o.Versions)
 	d.Days = mergeDays(d.Days, o.Days)
@@ -80,7 +82,7 @@ func mergeVersions(a, b []AppVersion) []AppVersion {
 			merged = append(merged, v)
 			continue
 		}
-		merged[i].LastSeen = later(merged[i].LastSeen, v.LastSeen)
+		merged[i].LastSeen = clock.Later(merged[i].LastSeen, v.LastSeen)
 	}
 	slices.SortFunc(merged, func(x, y AppVersion) int {
 		return cmp.Or(y.LastSeen.Compare(x.LastSeen), cmp.Compare(y.Version, x.Version))

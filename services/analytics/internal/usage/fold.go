@@ -4,6 +4,8 @@ import (
 	"maps"
 	"net/netip"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // The steps of the fleet's series.
@@ -147,7 +149,7 @@ func (c *Changes) addLicense(e *Event) {
 	}
 	if network := networkOf(e.IP); network != "" && !e.ViaProxy {
 		k := NetworkKey{l.ID, network}
-		c.Networks[k] = later(c.Networks[k], DayOf(e.At))
+		c.Networks[k] = clock.Later(c.Networks[k], DayOf(e.At))
 	}
 }
 

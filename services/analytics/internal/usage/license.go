@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
@@ -103,10 +104,10 @@ func (l *License) Merge(o *License) {
 	l.Seats.merge(o.Seats)
 	l.Active.merge(o.Active)
 	l.Span.merge(o.Span)
-	l.CreatedAt = earlier(l.CreatedAt, o.CreatedAt)
-	l.FirstEventAt = earlier(l.FirstEventAt, o.FirstEventAt)
-	l.LastSeen = later(l.LastSeen, o.LastSeen)
-	l.LastValidatedAt = later(l.LastValidatedAt, o.LastValidatedAt)
+	l.CreatedAt = clock.Earlier(l.CreatedAt, o.CreatedAt)
+	l.FirstEventAt = clock.Earlier(l.FirstEventAt, o.FirstEventAt)
+	l.LastSeen = clock.Later(l.LastSeen, o.LastSeen)
+	l.LastValidatedAt = clock.Later(l.LastValidatedAt, o.LastValidatedAt)
 	l.Validations += o.Validations
 	l.Days = mergeDays(l.Days, o.Days)
 }

@@ -3,6 +3,8 @@ package usage
 import (
 	"fmt"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 const (
@@ -160,7 +162,7 @@ func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
 // else all. Days since the license was first learned of count, even without use.
 func earlierDays(date time.Time, days map[time.Time]*Day, first time.Time) []float64 {
 	var all, same []float64
-	start := later(date.AddDate(0, 0, -ProfileHistoryDays), DayOf(first).AddDate(0, 0, 1))
+	start := clock.Later(date.AddDate(0, 0, -ProfileHistoryDays), DayOf(first).AddDate(0, 0, 1))
 	for d := start; !first.IsZero() && d.Before(date); d = d.AddDate(0, 0, 1) {
 		n := 0.0
 		if day := days[d]; day != nil {

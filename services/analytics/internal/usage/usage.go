@@ -89,18 +89,3 @@ func admits(eventType string) bool {
 
 // DayOf is the UTC day of t.
 func DayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-// earlier returns the earlier of both; a zero time is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}

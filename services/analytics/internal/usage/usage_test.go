@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
@@ -78,7 +79,7 @@ func (c *Changes) join(o *Changes) {
 		merge(c.Devices, k, v)
 	}
 	for k, v := range o.Networks {
-		c.Networks[k] = later(c.Networks[k], v)
+		c.Networks[k] = clock.Later(c.Networks[k], v)
 	}
 }
 

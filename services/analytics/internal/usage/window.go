@@ -1,6 +1,10 @@
 package usage
 
-import "time"
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
 
 // Window is the span that an answer is about: whole UTC days, of which today is the last and not over yet.
 type Window struct {
@@ -56,7 +60,7 @@ func quality(w Window, events int64, first time.Time) DataQuality {
 	if first.IsZero() {
 		return q
 	}
-	since := later(w.From, DayOf(first))
+	since := clock.Later(w.From, DayOf(first))
 	q.DaysCovered = max(0, int(DayOf(w.To).Sub(since)/(24*time.Hour))+1)
 	switch {
 	case q.DaysCovered >= 14 && events >= 200:

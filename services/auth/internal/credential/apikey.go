@@ -176,15 +176,7 @@ func (s *APIKeys) LookUp(ctx context.Context, hash [32]byte) (FoundKey, error) {
 	if err != nil {
 		return FoundKey{}, fmt.Errorf("look up API key: %w", err)
 	}
-	end := earlier(earlier(k.ExpiresAt, held.ExpiresAt), k.RevokedAt)
+	end := clock.Earlier(clock.Earlier(k.ExpiresAt, held.ExpiresAt), k.RevokedAt)
 	ended := !k.RevokedAt.IsZero() || !end.IsZero() && !s.Clock.Now().Before(end)
 	return FoundKey{APIKey: k, End: end, Ended: ended}, nil
-}
-
-// earlier treats zero as never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

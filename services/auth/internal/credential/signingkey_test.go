@@ -58,15 +58,3 @@ func TestWhoSignsAndWhoIsPublished(t *testing.T) {
 		})
 	}
 }
-
-func TestEarlier(t *testing.T) {
-	late := start.Add(time.Hour)
-	for _, tt := range []struct{ a, b, want time.Time }{
-		{start, late, start}, {late, start, start}, {time.Time{}, late, late}, {late, time.Time{}, late},
-		{time.Time{}, time.Time{}, time.Time{}},
-	} {
-		if got := earlier(tt.a, tt.b); !got.Equal(tt.want) {
-			t.Errorf("earlier(%s, %s) = %s", tt.a, tt.b, got)
-		}
-	}
-}

@@ -120,13 +120,6 @@ func (a *Appliance) change(ctx context.Context, machineID string, decide func(*I
 	return a.Refresh(ctx)
 }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
 // license puts a license in the place of the one before.
 func (i *Installation) license(f *File, c *Cloud, now time.Time) {
 	i.File, i.Cloud = f, c

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
@@ -98,7 +99,7 @@ func (a *Appliance) upload(ctx context.Context, by *audit.Actor, text []byte) er
 	if f.signer == nil {
 		return a.untrusted(ctx)
 	}
-	said, err := f.Read(before.MachineID, later(now, before.SeenAt))
+	said, err := f.Read(before.MachineID, clock.Later(now, before.SeenAt))
 	if err != nil {
 		return refuseFile(err)
 	}

@@ -1,6 +1,10 @@
 package appliance
 
-import "time"
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
 
 // Status is what the license of an installation is worth at a time.
 type Status string
@@ -35,7 +39,7 @@ const slowClock = 5 * time.Minute
 // Status is that of the installation at a time. Where the clock was set back, it is that of the latest time that was
 // seen, and what the upstream said then is not its answer of now.
 func (i *Installation) Status(now time.Time) Status {
-	seen := later(now, i.SeenAt)
+	seen := clock.Later(now, i.SeenAt)
 	switch {
 	case i.Cloud != nil:
 		return i.Cloud.status(seen, i.setBack(now))

@@ -1,6 +1,10 @@
 package appliance
 
-import "time"
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
 
 // timekeeper has time go on where the clock was set back: from the latest time that was seen.
 type timekeeper struct {
@@ -16,6 +20,6 @@ func (k *timekeeper) at(kept, now time.Time) time.Time {
 	if passed := now.Sub(k.clock); passed > 0 {
 		k.seen = k.seen.Add(passed)
 	}
-	k.clock, k.seen = now, later(k.seen, now)
+	k.clock, k.seen = now, clock.Later(k.seen, now)
 	return k.seen
 }

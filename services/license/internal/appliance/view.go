@@ -1,6 +1,10 @@
 package appliance
 
-import "time"
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
 
 // View is what is shown of the license of an installation. Members that are not known are empty.
 type View struct {
@@ -23,7 +27,7 @@ func (i *Installation) View(now time.Time) View {
 		v.Product, v.LicenseType, v.LicenseID = said.Product, said.LicenseType, said.LicenseID
 		v.CreatedAt, v.ExpiresAt = i.Cloud.ConnectedAt, said.ExpiresAt
 	case i.File != nil:
-		v.file(i.File, i.MachineID, later(now, i.SeenAt))
+		v.file(i.File, i.MachineID, clock.Later(now, i.SeenAt))
 	}
 	return v
 }

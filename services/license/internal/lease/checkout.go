@@ -15,12 +15,13 @@ type Request struct {
 	licensing.Client
 	// Entitlement is a code that the license must grant, empty for none.
 	Entitlement string
-	// BorrowUntil is until when the device wants to do without renewals, zero for not.
+	// BorrowUntil is until when the device wants to do without renewals, zero for not. What it gets is decided by
+	// Pool.until, and ends by itself at the lease's ExpiresAt; ReleaseFor frees the slot before that.
 	BorrowUntil licensing.End
 	// deniedAgo is how long ago the device was denied a lease, nil for never.
 	deniedAgo *time.Duration
 	caller    licensing.Caller
-	// recognized tells that HardwareID is what the license calls the device now.
+	// recognized tells that HardwareID has been looked up: it is the license's name for the device.
 	recognized bool
 }
 
@@ -103,7 +104,7 @@ func (s *Leases) grant(
 		return err
 	})
 	if err != nil {
-		return Grant{}, err // what decide noted may still be written to
+		return Grant{}, err // a batch may still be running decide, which writes g: see ports.go
 	}
 	if d := g.device; d != nil && d.IsActive {
 		s.Seats.NoteSeen(d, who)
@@ -117,25 +118,24 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 	if !r.recognized && p.Unrecognized(&r.Client) {
 		return Grant{}, errUnrecognized
 	}
-	noted := p.heldBy(r.holder())
-	held := p.liveOf(r.holder())
-	err := p.judge(r.wish(held))
+	onRecord, live := p.onRecord(r.holder()), p.liveOf(r.holder())
+	err := p.judge(r.wish(live))
 	if err == nil {
 		err = p.checkBorrow(p.borrowUntil(r))
 	}
 	if err != nil {
 		return Grant{}, err
 	}
-	if held != nil {
-		p.claim(held.Entitlement, -1)
-		held.Entitlement = cmp.Or(r.Entitlement, held.Entitlement)
-		p.claim(held.Entitlement, 1)
-		p.extend(held, p.borrowUntil(r))
-		return p.granted(held, false), nil
+	if live != nil {
+		p.claim(live.Entitlement, -1)
+		live.Entitlement = cmp.Or(r.Entitlement, live.Entitlement)
+		p.claim(live.Entitlement, 1)
+		p.extend(live, p.borrowUntil(r))
+		return p.granted(live, false), nil
 	}
-	if noted != nil {
-		p.change(noted)
-		p.Emit(noted.Expire(&p.License, p.Now))
+	if onRecord != nil {
+		p.change(onRecord)
+		p.Emit(onRecord.Expire(&p.License, p.Now))
 	}
 	return p.granted(p.give(id, r), true), nil
 }
@@ -179,7 +179,7 @@ func (p *Pool) add(l *Lease) {
 		p.EarliestEnd = l.ExpiresAt
 	}
 	p.Named, p.Evictable = append(p.Named, l), append(p.Evictable, l)
-	p.borrows(l)
+	p.countBorrower(l)
 	p.change(l)
 }
 
@@ -187,7 +187,7 @@ func (p *Pool) add(l *Lease) {
 func (p *Pool) extend(l *Lease, borrow time.Time) {
 	end, borrowed := p.until(l.Entitlement, borrow, l.BorrowedUntil)
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
-	p.borrows(l)
+	p.countBorrower(l)
 	p.change(l)
 }
 

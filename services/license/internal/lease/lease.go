@@ -27,7 +27,8 @@ type Lease struct {
 	ExpiresAt time.Time
 	// BorrowedUntil is until when the device may do without renewals, zero for a lease that is not borrowed.
 	BorrowedUntil time.Time
-	// EndedAt and Ending tell of a lease that is over. That one has expired is noted some time after its end.
+	// EndedAt and Ending record how a lease ended. NoteExpired records them some time after a lease has expired; whether
+	// it holds its slot is told by live.
 	EndedAt time.Time
 	Ending  Ending
 }
@@ -65,7 +66,7 @@ func (l *Lease) live(now time.Time) bool { return l.Ending == "" && now.Before(l
 // borrowed tells whether the device may still do without renewals.
 func (l *Lease) borrowed(now time.Time) bool { return now.Before(l.BorrowedUntil) }
 
-// end notes how a lease ended, and that it did no later than at its ExpiresAt.
+// end records how a lease ended, and that it did so at its ExpiresAt at the latest.
 func (l *Lease) end(how Ending, at time.Time) {
 	l.Ending, l.EndedAt = how, at
 	if l.ExpiresAt.Before(at) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -64,8 +65,8 @@ func (p *Pool) find(id string) (*Lease, error) {
 	return nil, ErrNotFound
 }
 
-// heldBy is the lease of a holder that is not over as far as is noted, nil for none: it may have expired.
-func (p *Pool) heldBy(h Holder) *Lease {
+// onRecord is the lease of a holder whose end is not recorded, nil for none. It may have expired: see liveOf.
+func (p *Pool) onRecord(h Holder) *Lease {
 	for _, l := range p.Named {
 		if l.Holder == h && l.Ending == "" {
 			return l
@@ -76,7 +77,7 @@ func (p *Pool) heldBy(h Holder) *Lease {
 
 // liveOf is the live lease of a holder, nil for none.
 func (p *Pool) liveOf(h Holder) *Lease {
-	if l := p.heldBy(h); l != nil && l.live(p.Now) {
+	if l := p.onRecord(h); l != nil && l.live(p.Now) {
 		return l
 	}
 	return nil
@@ -123,8 +124,8 @@ func (p *Pool) complete(r *licensing.Request, w wish) {
 	}
 }
 
-// needEntitlement has a lease that is to claim an entitlement with slots of its own need one of these, unless it has
-// one. Nobody loses such a slot to another.
+// needEntitlement notes in need that all slots of the entitlement itself are taken, unless the lease has one of them
+// already. Nobody loses such a slot to another.
 func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code string) {
 	e, _ := p.License.Entitlement(code)
 	used := p.Entitled[code]
@@ -143,8 +144,8 @@ func (p *Pool) claim(code string, n int) {
 	}
 }
 
-// borrows counts the device of a lease among the borrowers, if it borrows.
-func (p *Pool) borrows(l *Lease) {
+// countBorrower counts the device of a lease among the borrowers, if it borrows.
+func (p *Pool) countBorrower(l *Lease) {
 	b := &p.Borrowers
 	if !l.borrowed(p.Now) || b.By[l.HardwareID] {
 		return
@@ -182,27 +183,23 @@ func (p *Pool) checkBorrow(until time.Time) error {
 }
 
 // until is when a lease that is taken or renewed now ends, and until when it is borrowed: never after the end of the
-// license and its grace, or of the entitlement that it claims. asked is the time that the device names; what was
-// borrowed for longer before keeps its slot, because its token cannot be called back.
-func (p *Pool) until(entitlement string, asked, before time.Time) (end, borrowed time.Time) {
+// license and its grace, or of the entitlement that it claims. asked is the time that the device names; a lease that
+// was borrowed for longer before (borrowedBefore) keeps its slot, also past the end of its entitlement, because its
+// token cannot be called back. The order of the cuts matters.
+func (p *Pool) until(entitlement string, asked, borrowedBefore time.Time) (end, borrowed time.Time) {
 	e, _ := p.License.Entitlement(entitlement)
-	end = p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds) * time.Second)
-	if end.Before(asked) {
-		end = asked
-	}
+	end = clock.Later(p.Now.Add(time.Duration(p.License.Floating.LeaseSeconds)*time.Second), asked)
 	end = cut(end, e.ExpiresAt)
 	borrowed = cut(asked, end)
-	if before.After(p.Now) && before.After(borrowed) {
-		borrowed = before
+	if borrowedBefore.After(p.Now) {
+		borrowed = clock.Later(borrowed, borrowedBefore)
 	}
-	if end.Before(borrowed) {
-		end = borrowed
-	}
+	end = clock.Later(end, borrowed)
 	end = cut(end, p.License.UsableUntil())
 	return end, cut(borrowed, end)
 }
 
-// cut is t, or limit where that is sooner; zero is none.
+// cut is t, or limit where that is sooner; a limit of zero is none. A t of zero stays zero: clock.Earlier differs.
 func cut(t, limit time.Time) time.Time {
 	if !limit.IsZero() && limit.Before(t) {
 		return limit

@@ -38,13 +38,13 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 	return err
 }
 
-// ReleaseFor is Release for an administrator, who also frees what was borrowed, given back or not: its device may go on
-// until then, and no longer counts.
+// ReleaseFor is Release for an administrator. It also ends what was borrowed, whether it was given back or not: the
+// device may go on until the end of its token, and no longer counts as a borrower.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}
 	return s.release(ctx, call, func(p *Pool) (Lease, error) {
 		l, changed, err := p.release(leaseID, byAdmin)
-		if err == nil && (p.free(leaseID) || changed) {
+		if err == nil && (p.forgetBorrower(leaseID) || changed) {
 			p.Emit(releaseAudited(by, &l))
 		}
 		return l, err
@@ -85,8 +85,8 @@ func (p *Pool) release(id, by string) (released Lease, changed bool, err error) 
 	return *l, true, nil
 }
 
-// free has the borrowed lease of a device that cannot be reached count no more, and tells whether it did.
-func (p *Pool) free(id string) bool {
+// forgetBorrower takes the device of a borrowed lease off the borrowers, and tells whether it was one of them.
+func (p *Pool) forgetBorrower(id string) bool {
 	l, err := p.find(id)
 	if err != nil || !l.borrowed(p.Now) {
 		return false

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // File is a license file as far as the license has to know of it.
@@ -101,7 +103,7 @@ func (ch *Change) IssueFile(f File, c Client, now time.Time) {
 			ch.holdOffline(d, f.ExpiresAt)
 		}
 	}
-	ch.OfflineHorizon = later(ch.OfflineHorizon, f.ExpiresAt)
+	ch.OfflineHorizon = clock.Later(ch.OfflineHorizon, f.ExpiresAt)
 	ch.Emit(&eventsv1.LicenseFileIssued{
 		LicenseId:   ch.License.ID,
 		FileId:      f.ID,

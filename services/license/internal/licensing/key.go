@@ -32,16 +32,13 @@ func BrokenKey(typed string) bool {
 		strings.ContainsFunc(NormalizeKey(typed), unicode.IsControl)
 }
 
-// trimKey takes off what forms, files and terminals leave at the ends of a key.
-func trimKey(typed string) string { return strings.TrimFunc(typed, licensefile.IsUnseen) }
-
 // MaskKey shows enough of a key to recognize it, not to use it: four symbols of our own format, and of other keys four
 // characters, which are a third at most, or none of keys that are shorter than 12.
 func MaskKey(key string) string {
 	if own, ok := licensefile.OwnKey(key); ok {
 		return own[:len(licensefile.KeyPrefix)+4] + keyMask
 	}
-	runes := []rune(trimKey(key))
+	runes := []rune(licensefile.Trim(key))
 	if len(runes) < 12 {
 		return keyMask
 	}
@@ -51,7 +48,7 @@ func MaskKey(key string) string {
 // importedKey is a key that a vendor brings along, as it is kept, and what is wrong with it; empty if nothing is.
 // Within a key of our own format, what cannot be printed does not count, as in NormalizeKey.
 func importedKey(typed string) (key, problem string) {
-	key = trimKey(typed)
+	key = licensefile.Trim(typed)
 	if _, own := licensefile.OwnKey(key); own {
 		key = strings.Map(func(r rune) rune {
 			if !unicode.IsPrint(r) {

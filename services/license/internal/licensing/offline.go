@@ -125,15 +125,15 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 
 // holdOffline notes that a device with a seat may run without the server until a time.
 func (ch *Change) holdOffline(d *Device, until time.Time) {
-	d.TokensUntil = later(d.TokensUntil, until)
+	d.TokensUntil = clock.Later(d.TokensUntil, until)
 	ch.holdReturnable(d, until)
 }
 
 // holdReturnable is holdOffline for what the device can give back.
 func (ch *Change) holdReturnable(d *Device, until time.Time) {
-	d.OfflineUntil = later(d.OfflineUntil, until)
-	d.OfflineHorizon = later(d.OfflineHorizon, until)
-	ch.OfflineHorizon = later(ch.OfflineHorizon, until)
+	d.OfflineUntil = clock.Later(d.OfflineUntil, until)
+	d.OfflineHorizon = clock.Later(d.OfflineHorizon, until)
+	ch.OfflineHorizon = clock.Later(ch.OfflineHorizon, until)
 }
 
 // offlineElsewhere is until when a device may run without the server under another hardware id than this one, zero for
@@ -172,7 +172,7 @@ func (ch *Change) partOffline(d *Device, now time.Time) error {
 			ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, DeactivatedAt: d.DeactivatedAt,
 		}
 	}
-	other.OfflineHorizon = later(other.OfflineHorizon, d.OfflineHorizon)
+	other.OfflineHorizon = clock.Later(other.OfflineHorizon, d.OfflineHorizon)
 	ch.Devices[hardwareID] = other
 	d.OfflineHorizon, d.OfflineHardwareID = time.Time{}, ""
 	return nil

@@ -1,6 +1,10 @@
 package licensing
 
-import "time"
+import (
+	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
+)
 
 // begin has the time of a license begin to run where nothing holds it up: its terms have a duration and no end yet, and
 // no first activation is to come.
@@ -11,7 +15,7 @@ func (l *License) begin(now time.Time) {
 	if !l.hasDuration() || !l.ExpiresAt.IsZero() || l.FirstActivation && l.CurrentDevices == 0 {
 		return
 	}
-	l.runFrom(later(l.StartsAt, now), now)
+	l.runFrom(clock.Later(l.StartsAt, now), now)
 }
 
 // runFrom has the time of a license begin to run.
@@ -33,11 +37,4 @@ func (ch *Change) Start(now time.Time) {
 	l.runFrom(now, now)
 	l.touch(now)
 	ch.Emit(started(l, now, now))
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
