@@ -28,7 +28,7 @@ func TestFloodsDoNotFillTheTables(t *testing.T) {
 	w.usage(id, "activations", 1)
 	for i, flood := range []struct {
 		name, method, url, body, bearer string
-		// rows and bytes are the most that may be left in analytics' log.
+		// rows and bytes are the most that may be left of received events.
 		rows, bytes int
 	}{
 		{"made-up access tokens", "POST", w.AuthURL + "/api/v1/auth/verify", "", "x.y.z", 0, 0},
@@ -37,13 +37,13 @@ func TestFloodsDoNotFillTheTables(t *testing.T) {
 		{"heartbeats of one seat", "POST", w.LicenseURL + "/api/v1/license/heartbeat",
 			`{"session_data":{"a":"` + strings.Repeat("x", 4000) + `"}}`, access, 40, 40 * 600},
 	} {
-		rows, bytes := w.logged()
+		rows, bytes := w.received()
 		w.flood(flood.method, flood.url, flood.body, flood.bearer)
 		w.want(w.license("validate", device(key, "pc")), 200, "") // what comes after it is there when it is there
 		w.usage(id, "validations", i+1)
-		moreRows, moreBytes := w.logged()
+		moreRows, moreBytes := w.received()
 		if n, size := moreRows-rows-1, moreBytes-bytes; n > flood.rows || size > flood.bytes+600 {
-			t.Errorf("%s: %d rows and %d bytes more in the event log", flood.name, n, size)
+			t.Errorf("%s: %d rows and %d bytes more received events", flood.name, n, size)
 		}
 	}
 	for range 40 {
@@ -73,8 +73,8 @@ func (w *harness) flood(method, url, body, bearer string) {
 	callers.Wait()
 }
 
-// logged is the number of rows in analytics' event log, and of their bytes.
-func (w *harness) logged() (rows, bytes int) {
+// received is how many events analytics has, and of how many bytes.
+func (w *harness) received() (rows, bytes int) {
 	w.Helper()
 	return w.count("analytics", `SELECT count(*) FROM events`), w.count("analytics",
 		`SELECT coalesce(sum(length(data)), 0) FROM events`)

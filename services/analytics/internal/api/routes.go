@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// longWork is the time of the routes that may read a whole log.
+// longWork is the time of the routes that may read all received events of a license.
 const longWork = 60 * time.Second
 
 // Deps is what the handlers work with.

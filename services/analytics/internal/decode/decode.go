@@ -1,4 +1,5 @@
-// Package decode reads the members of events that analytics uses, from the bus and from the log.
+// Package decode reads the members of events that analytics uses, from the bus and from the
+// events received before.
 package decode
 
 import (

@@ -3,23 +3,23 @@ package detect
 import "slices"
 
 // licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add
-// one, write its file and name it here: what it remembers of the licenses known is then made from the event log.
+// one, write its file and name it here: what it remembers of the licenses known is then made from the received events.
 var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
 
-// addressDetectors are those that watch addresses. AddressState is what the one of them remembers.
+// addressDetectors are those that watch addresses. There is one, and AddressState is what it remembers.
 var addressDetectors = []*detector{&enumerationDetector}
 
 // detector says what there is to know of one kind of abuse.
 type detector struct {
 	kind Kind
-	// version is that of what the detector remembers. A change of its walk, or of what its members mean, needs the
-	// next one: it is then made again from the event log, and that of the other detectors stays.
+	// version is that of what the detector remembers. Raise it when walk, or the meaning of a stored member, changes:
+	// the memory is then made again from the received events, and that of the other detectors stays.
 	version uint64
 	// weight is how much a finding of full strength says of abuse, 0 to 1: low where honest use often looks so.
 	weight float64
 	// words say what one piece of evidence showed, by its number.
 	words []string
-	// remember makes an empty memory of a license.
+	// remember makes an empty memory of a license; nil for a detector of addresses.
 	remember func() memory
 }
 
@@ -27,7 +27,7 @@ type detector struct {
 type memory interface {
 	// observe compares an observation with what was before, and raises what it finds.
 	observe(st *step)
-	// walk passes over all members in a fixed order, except the trail.
+	// walk writes or reads all members, by the codec, in a fixed order. The trail is no part of it.
 	walk(c *codec)
 	evidence() *trail
 }

@@ -8,9 +8,8 @@ import (
 // ErrState reports bytes that are no state of this version.
 var ErrState = errors.New("detector state: unknown version or damaged bytes")
 
-// historyVersion is the first byte of every license's state: that of the history, which all detectors read. A change
-// of its walk, or of what its members mean, needs the next one: the whole state is then made again from the event
-// log.
+// historyVersion is the first byte of every license's state: that of the history, which all detectors read. Raise it
+// when its walk, or the meaning of a member, changes: the whole state is then made again from the received events.
 const historyVersion = 5
 
 // LicenseState is what the detectors remember of one license: at most 32 kB as bytes. The zero value is a license

@@ -1,5 +1,6 @@
-// Package ingest takes events from the bus: into the log, the rollups and the detectors, each event once in effect,
-// whatever is delivered twice, late or after a crash.
+// Package ingest takes events from the bus: into the received events, the rollups and the detectors, each event once in
+// effect, whatever is delivered twice, late or after a crash. Once is by the inbox, the table of the ids of all events
+// that were taken in.
 package ingest
 
 import (
@@ -32,16 +33,18 @@ type Consumer struct {
 	mu     sync.Mutex
 	memory *memory // nil before the first batch and after one that failed
 	// repeats says that the next batch may hold events that were taken in before: after a start, a failure, and a
-	// batch that held some. Such events come in a row, as after "license republish". Otherwise nobody asks, and the
-	// inbox refuses the few that come.
+	// batch that held some. Such events come in a row, as after "license republish". Otherwise the inbox is not asked
+	// first: a batch with one of the few that come fails with usage.ErrRepeated, and is taken again without it.
 	repeats bool
 }
 
 // memory is what is known between batches: everything as it was last committed.
 type memory struct {
-	epoch, taken int64
-	rollups      *rollupCache
-	states       *stateCache
+	epoch int64
+	// position counts the events that were taken in.
+	position int64
+	rollups  *rollupCache
+	states   *stateCache
 	// erasures are those of the licenses of erased customers.
 	erasures map[string][]usage.Erasure
 }
@@ -81,7 +84,7 @@ func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 const grownAtOnce = 500
 
 // DescribeGrown writes what is known by now of findings that have grown since they were told: without further events
-// nothing else would. One that was replaced as the consumer forgets them.
+// nothing else would. A consumer that has been replaced drops them.
 func (c *Consumer) DescribeGrown(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,7 +99,7 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 		}
 		err := c.store.Describe(ctx, c.clock.Now(), c.memory.epoch, findings)
 		if errors.Is(err, usage.ErrFenced) {
-			c.memory, c.repeats = nil, true
+			c.restart()
 			return nil
 		}
 		if err != nil {
@@ -139,8 +142,7 @@ func (c *Consumer) takeNew(ctx context.Context, now time.Time, events []usage.Ev
 	return nil
 }
 
-// take takes in events that are new, in order. What it remembers is dropped until they are committed: after a failure
-// the next batch reads everything again.
+// take takes in events that are new, in order. What it remembers is dropped until they are committed.
 func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -149,14 +151,14 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 	if err != nil {
 		return err
 	}
-	c.memory, c.repeats = nil, true
+	c.restart()
 	if err := m.clean(events); err != nil {
 		return err
 	}
 	b := &usage.Batch{
 		Epoch:    m.epoch,
 		Events:   events,
-		Position: m.taken + int64(len(events)),
+		Position: m.position + int64(len(events)),
 		Changes:  usage.Fold(events),
 	}
 	if b.Before, err = m.rollups.load(ctx, c.store, b.Changes); err != nil {
@@ -176,12 +178,15 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 	if err := c.store.Write(ctx, now, b); err != nil {
 		return err
 	}
-	m.taken = b.Position
+	m.position = b.Position
 	m.rollups.keep(b.Changes.Rollups)
 	m.states.evict()
 	c.memory, c.repeats = m, false
 	return nil
 }
+
+// restart has the next batch read everything again.
+func (c *Consumer) restart() { c.memory, c.repeats = nil, true }
 
 // resume makes this the one consumer unless it is, and brings the detectors to where the last one was.
 func (c *Consumer) resume(ctx context.Context) (*memory, error) {
@@ -192,7 +197,7 @@ func (c *Consumer) resume(ctx context.Context) (*memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over the consumption of events: %w", err)
 	}
-	m := &memory{epoch: p.Epoch, taken: p.Taken, rollups: newRollupCache(c.bounds.rollups)}
+	m := &memory{epoch: p.Epoch, position: p.Taken, rollups: newRollupCache(c.bounds.rollups)}
 	if m.erasures, err = c.store.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("read erasures: %w", err)
 	}

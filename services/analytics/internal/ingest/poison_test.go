@@ -147,7 +147,7 @@ func TestEveryTextIsTakenIn(t *testing.T) {
 	})
 }
 
-// TestSessionDataIsNotKept: a heartbeat's 4 KiB from its device are not in the log, whatever they look like.
+// TestSessionDataIsNotKept: a heartbeat's 4 KiB from its device are not stored, whatever they look like.
 func TestSessionDataIsNotKept(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		s := &script{}

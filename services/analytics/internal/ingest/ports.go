@@ -12,20 +12,20 @@ import (
 type Store interface {
 	// TakeOver makes the caller the one consumer, under a new epoch, and says how far the consumption has come.
 	TakeOver(ctx context.Context) (usage.Progress, error)
-	// Taken is the ids of those of events that were taken in before.
+	// Taken looks events up in the inbox: the ids of those that were taken in before.
 	Taken(ctx context.Context, events []usage.Event) (map[string]bool, error)
 	// Rollups reads those of the licenses and devices that are known.
 	Rollups(ctx context.Context, licenses []string, devices []usage.DeviceKey) (usage.Rollups, error)
 	// States reads what the detectors remembered of subjects; those without memory are absent.
 	States(ctx context.Context, subjects []string) (map[string]usage.State, error)
-	// LogAfter reads the next events after last, in the order of position, time and id: those of one license, or all
-	// if licenseID is empty. Of last only position, time and id count; without an id it stands before all of its
-	// position.
-	LogAfter(ctx context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error)
+	// ReceivedAfter reads the next received events after last, in the order of position, time and id: those of one
+	// license, or all if licenseID is empty. Of last only position, time and id count; without an id it stands before
+	// all of its position.
+	ReceivedAfter(ctx context.Context, last usage.Received, licenseID string, limit int) ([]usage.Received, error)
 	// Erasures reads the licenses of erased customers, by their ids, the earliest erasure first.
 	Erasures(ctx context.Context) (map[string][]usage.Erasure, error)
-	// Erase deletes from rollups, detector states, anomalies and the log what tells of persons, and notes that it did.
-	// It may be repeated, and after a failure has to be.
+	// Erase deletes from rollups, detector states, anomalies and the received events what tells of persons, and notes
+	// that it did. It may be repeated, and after a failure has to be.
 	Erase(ctx context.Context, e *usage.Erasure) error
 	// Describe enters findings about what was taken in before. It fails with usage.ErrFenced when the epoch is over:
 	// what an erasure took away must not come back.

@@ -56,8 +56,8 @@ type change struct {
 }
 
 // stateCache holds detector states between batches, as of the last commit. What was not written before a restart is
-// judged again from the log, with the licenses as they are stored: that is exact because a state is written at once
-// when its license has changed in the eyes of the detectors.
+// judged again from the received events, with the licenses as they are stored: that is exact because a state is written
+// at once when its license has changed in the eyes of the detectors.
 type stateCache struct {
 	engine  detect.Engine
 	bounds  bounds
@@ -93,8 +93,8 @@ func (c *stateCache) load(ctx context.Context, store Store, subjects []string) e
 	return nil
 }
 
-// restore decodes a state. What detectors of another version stored of a license is made again from the log. An
-// address starts again: its state is about one day.
+// restore decodes a state. What detectors of another version stored of a license is made again from the events that
+// were received of it. An address starts again: its state is about one day.
 func (c *stateCache) restore(ctx context.Context, store Store, subject string, stored usage.State) (*state, error) {
 	s := &state{stored: stored.Position}
 	id, isLicense := strings.CutPrefix(subject, licensePrefix)
@@ -114,8 +114,9 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 	if unreadable == nil && !s.license.Stale() {
 		return s, nil
 	}
-	c.log.Debug("detector states of a license are rebuilt from the log", "subject", subject, "error", unreadable)
-	seen := func(e *usage.Logged) bool { return e.Position <= stored.Position }
+	c.log.Debug("detector states of a license are rebuilt from the received events",
+		"subject", subject, "error", unreadable)
+	seen := func(e *usage.Received) bool { return e.Position <= stored.Position }
 	rebuilt, err := c.rebuild(ctx, store, id, seen)
 	if err != nil || unreadable != nil {
 		s.license = rebuilt
@@ -127,10 +128,10 @@ func (c *stateCache) restore(ctx context.Context, store Store, subject string, s
 
 // rebuild shows the detectors the events of a license that they have seen again. Their findings are known.
 func (c *stateCache) rebuild(
-	ctx context.Context, store Store, id string, seen func(*usage.Logged) bool,
+	ctx context.Context, store Store, id string, seen func(*usage.Received) bool,
 ) (*detect.LicenseState, error) {
 	rebuilt := &detect.LicenseState{}
-	err := eachLogged(ctx, store, usage.Logged{}, id, func(page []usage.Logged) error {
+	err := eachReceived(ctx, store, usage.Received{}, id, func(page []usage.Received) error {
 		for i := range page {
 			if seen(&page[i]) {
 				c.engine.License(rebuilt, page[i].License.Detectable(), page[i].Observation)
@@ -149,7 +150,7 @@ func (c *stateCache) rewind(ctx context.Context, store Store, b *usage.Batch, la
 		if !s.license.After(latest) {
 			continue
 		}
-		past := func(e *usage.Logged) bool { return !e.At.After(latest) }
+		past := func(e *usage.Received) bool { return !e.At.After(latest) }
 		rebuilt, err := c.rebuild(ctx, store, id, past)
 		if err != nil {
 			return fmt.Errorf("make the detector state of %s again: %w", id, err)
@@ -162,12 +163,12 @@ func (c *stateCache) rewind(ctx context.Context, store Store, b *usage.Batch, la
 	return nil
 }
 
-// eachLogged calls each with pages of decoded events after last, of all licenses if licenseID is empty.
-func eachLogged(
-	ctx context.Context, store Store, last usage.Logged, licenseID string, each func([]usage.Logged) error,
+// eachReceived calls each with pages of decoded events after last, of all licenses if licenseID is empty.
+func eachReceived(
+	ctx context.Context, store Store, last usage.Received, licenseID string, each func([]usage.Received) error,
 ) error {
 	for {
-		page, err := store.LogAfter(ctx, last, licenseID, replayPortion)
+		page, err := store.ReceivedAfter(ctx, last, licenseID, replayPortion)
 		if err != nil {
 			return err
 		}
@@ -188,7 +189,7 @@ func eachLogged(
 
 // replay judges again what was judged before this cache began and is not in the stored states. Its findings are known.
 func (c *stateCache) replay(ctx context.Context, store Store, after int64) error {
-	return eachLogged(ctx, store, usage.Logged{Position: after}, "", func(page []usage.Logged) error {
+	return eachReceived(ctx, store, usage.Received{Position: after}, "", func(page []usage.Received) error {
 		events := make([]usage.Event, len(page))
 		for i := range page {
 			events[i] = page[i].Event

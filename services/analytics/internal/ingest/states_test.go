@@ -23,7 +23,7 @@ import (
 
 // journal stands for the store: it keeps events with their positions, licenses, states and what was found.
 type journal struct {
-	events   []usage.Logged
+	events   []usage.Received
 	states   map[string]usage.State
 	rollups  usage.Rollups
 	progress usage.Progress
@@ -66,13 +66,15 @@ func (j *journal) States(_ context.Context, subjects []string) (map[string]usage
 	return states, nil
 }
 
-func (j *journal) LogAfter(_ context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error) {
+func (j *journal) ReceivedAfter(
+	_ context.Context, last usage.Received, licenseID string, limit int,
+) ([]usage.Received, error) {
 	if last.EventID != "" { // in the second half of a replay
 		if err := j.fails("replay"); err != nil {
 			return nil, err
 		}
 	}
-	var page []usage.Logged
+	var page []usage.Received
 	for _, e := range j.events {
 		after := e.Position > last.Position || e.Position == last.Position && e.EventID > last.EventID
 		if !after || licenseID != "" && e.LicenseID != licenseID || len(page) == limit {
@@ -96,7 +98,7 @@ func (j *journal) Write(_ context.Context, _ time.Time, b *usage.Batch) error {
 		return err
 	}
 	for _, e := range b.Events {
-		j.events = append(j.events, usage.Logged{Event: e, Position: b.Position})
+		j.events = append(j.events, usage.Received{Event: e, Position: b.Position})
 	}
 	for subject, data := range b.States {
 		j.states[subject] = usage.State{Data: data, Position: b.Position}

@@ -39,7 +39,7 @@ func read(e event.Event, now time.Time) (usage.Event, error) {
 }
 
 // withoutSessionData is the data of a heartbeat without what the device said of its session: that is the vendor's,
-// may be 4 KiB each time, and the license service keeps the last of each device. The log keeps what analytics uses.
+// may be 4 KiB each time, and the license service keeps the last of each device. What is stored is what analytics uses.
 func withoutSessionData(data []byte) []byte {
 	if !bytes.Contains(data, []byte(`"session_data"`)) {
 		return data

@@ -92,8 +92,8 @@ func (s *Store) States(ctx context.Context, subjects []string) (map[string]usage
 	return states, nil
 }
 
-// loggedRow is an event with what the detectors need to know of its license.
-type loggedRow struct {
+// receivedRow is an event with what the detectors need to know of its license.
+type receivedRow struct {
 	EventID     string
 	Type        string
 	OccurredAt  stamp
@@ -109,7 +109,7 @@ type loggedRow struct {
 	ExpiresAt   stamp
 }
 
-func (r *loggedRow) logged() usage.Logged {
+func (r *receivedRow) received() usage.Received {
 	l := licenseRow{
 		LicenseID:   r.LicenseID,
 		CustomerID:  r.CustomerID,
@@ -120,7 +120,7 @@ func (r *loggedRow) logged() usage.Logged {
 		CreatedAt:   r.CreatedAt,
 		ExpiresAt:   r.ExpiresAt,
 	}
-	return usage.Logged{
+	return usage.Received{
 		Event: usage.Event{
 			Observation: detect.Observation{EventID: r.EventID, Type: r.Type, At: r.OccurredAt.utc()},
 			Data:        r.Data,
@@ -130,8 +130,10 @@ func (r *loggedRow) logged() usage.Logged {
 	}
 }
 
-// LogAfter implements ingest.Store.
-func (s *Store) LogAfter(ctx context.Context, last usage.Logged, licenseID string, limit int) ([]usage.Logged, error) {
+// ReceivedAfter implements ingest.Store.
+func (s *Store) ReceivedAfter(
+	ctx context.Context, last usage.Received, licenseID string, limit int,
+) ([]usage.Received, error) {
 	if last.EventID == "" {
 		last.EventID = "00000000-0000-0000-0000-000000000000"
 	}
@@ -143,11 +145,11 @@ func (s *Store) LogAfter(ctx context.Context, last usage.Logged, licenseID strin
 	if licenseID != "" {
 		tx = tx.Where("e.license_id = ?", licenseID)
 	}
-	var rows []loggedRow
+	var rows []receivedRow
 	err := tx.Order("e.position, e.occurred_at, e.event_id").Limit(limit).Scan(&rows).Error
-	events := make([]usage.Logged, len(rows))
+	events := make([]usage.Received, len(rows))
 	for i := range rows {
-		events[i] = rows[i].logged()
+		events[i] = rows[i].received()
 	}
 	return events, db.Error(err)
 }

@@ -13,13 +13,14 @@ import (
 )
 
 // Inbox ids are kept as long as their events may come again: telemetry until its queue's dead letters are surely
-// dealt with, the others as long as they may be published again from a log.
+// dealt with, the others as long as they may be published again from an event log.
 const (
 	telemetryInbox = 30 * 24 * time.Hour
 	eventInbox     = event.Remembered
 )
 
-// Write implements ingest.Store: events into log and inbox, rollups, detector states and anomalies, all or nothing.
+// Write implements ingest.Store: events and their ids in the inbox, rollups, detector states and anomalies, all or
+// nothing.
 func (s *Store) Write(ctx context.Context, now time.Time, b *usage.Batch) error {
 	rows, err := newRollupRows(b)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Store) lock(tx *gorm.DB) (epoch int64, err error) {
 	return epoch, err
 }
 
-// enter adds the events to inbox and log.
+// enter adds the events, and their ids to the inbox.
 func (s *Store) enter(tx *gorm.DB, now time.Time, b *usage.Batch) error {
 	var inbox, telemetry []inboxRow
 	rows := make([]eventRow, len(b.Events))

@@ -48,8 +48,8 @@ type State struct {
 	Position int64
 }
 
-// Logged is an event of the log, of which the body is not decoded, and its license as it is stored now.
-type Logged struct {
+// Received is a received event, of which the body is not decoded, and its license as it is stored now.
+type Received struct {
 	Event
 	Position int64
 	License  *License
@@ -74,7 +74,7 @@ func NewRollups() Rollups {
 // Expiry says before when each kind of row is forgotten.
 type Expiry struct {
 	Now time.Time
-	// Events is the start of the event log, States that of what detectors, networks and devices without a seat are
-	// remembered, Rollups that of days and closed anomalies.
+	// Events is the start of the received events, States that of what detectors, networks and devices without a seat
+	// are remembered, Rollups that of days and closed anomalies.
 	Events, States, Rollups time.Time
 }

@@ -25,7 +25,8 @@ type Store interface {
 	Scores(ctx context.Context, licenseID string, from time.Time) ([]DayScore, error)
 }
 
-// Log is the stored events and what was found in them.
+// Log is the received events and what was found in them. It is not the event log: that is the outbox of the service
+// which made the change.
 type Log interface {
 	// Events calls each for the license's events in [from, to], in the order of time and id.
 	Events(ctx context.Context, licenseID string, from, to time.Time, each func(*Event) error) error

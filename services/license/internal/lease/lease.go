@@ -27,8 +27,8 @@ type Lease struct {
 	ExpiresAt time.Time
 	// BorrowedUntil is until when the device may do without renewals, zero for a lease that is not borrowed.
 	BorrowedUntil time.Time
-	// EndedAt and Ending record how a lease ended. NoteExpired records them some time after a lease has expired; whether
-	// it holds its slot is told by live.
+	// EndedAt and Ending record how a lease ended. NoteExpired records them some time after a lease has expired;
+	// whether it holds its slot is told by live.
 	EndedAt time.Time
 	Ending  Ending
 }

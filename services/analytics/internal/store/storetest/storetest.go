@@ -37,7 +37,7 @@ func id(n int) string { return fmt.Sprintf("01890000-0000-7000-8000-%012d", n) }
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	for name, test := range map[string]func(*testing.T, *consumer){
 		"text survives": textSurvives, "license survives": licenseSurvives, "usable licenses": usableLicenses,
-		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "event log": eventLog,
+		"unlimited seats": unlimitedSeats, "events once": eventsOnce, "received events": receivedEvents,
 		"snapshots": snapshots, "recent uses": recentUses, "rollback": rollback,
 		"states survive": statesSurvive, "episodes": episodes, "reaching": reaching, "addresses": addresses,
 		"risk ages": riskAges, "prune": prune, "forget": forget, "epochs": epochs,

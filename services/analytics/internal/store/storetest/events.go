@@ -36,7 +36,7 @@ func eventsOnce(t *testing.T, s *consumer) {
 }
 
 // eventLog reads more than one page, with many events at the same time.
-func eventLog(t *testing.T, s *consumer) {
+func receivedEvents(t *testing.T, s *consumer) {
 	const total = 6000
 	for n := 0; n < total; n += 1000 {
 		var events []usage.Event
