@@ -13,7 +13,10 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// MissingError says that rows are under master keys that this process does not have.
+// MissingError says that rows are under master keys that this process does not have. At its start the process ends with
+// it (Register.Start, by StartMasterKeys of package app). Later, /readyz tells it (app/health.go), and Guard and
+// look-ups of license keys that find nothing (the license service's store/cache.go) fail with ErrMissing. What a lost
+// master key sealed stays sealed; docs/license-file.md, Keys, says how the root of license files outlives it.
 type MissingError struct {
 	Missing []Usage
 	// Configured are the names of the keys that it has.

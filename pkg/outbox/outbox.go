@@ -1,7 +1,9 @@
 // Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the
 // change that it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent
 // rows stay as the service's event log until they are pruned. While the bus takes nothing, events wait in the database
-// and Relay goes on trying. Telemetry, of which a change depends on none, goes by package telemetry.
+// without a bound, and Relay goes on trying. A consumer that is away is no reason: its events wait in its queue on the
+// broker, which takes them up to Queue.MaxBytes of proto/queues. Telemetry, of which a change depends on none, goes by
+// package telemetry, which bounds what waits.
 package outbox
 
 import (
@@ -24,9 +26,8 @@ import (
 //go:embed postgres/*.sql sqlite/*.sql
 var files embed.FS
 
-// Migrations make the tables outbox and outbox_unsent. Columns seq and created_at fill themselves; a statement that
-// writes events on its own gives the others, writes their seqs into outbox_unsent as well, and calls Wake after its
-// commit.
+// Migrations make the tables outbox and outbox_unsent. SQL that inserts into outbox directly must fill all columns but
+// seq and created_at, insert the seqs into outbox_unsent too, and call Wake after its commit.
 var Migrations = db.Migrations{Name: "outbox", FS: files}
 
 // Outbox is the outbox of one service. It is safe for concurrent use.
@@ -164,7 +165,7 @@ func (o *Outbox) Pending(ctx context.Context) (int, error) {
 	return n, db.Error(err)
 }
 
-// Oldest is when the row that waits longest to be sent was written; zero when none waits.
+// Oldest is when the event that waits longest to be sent happened; zero when none waits.
 func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	const oldest = `SELECT occurred_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox_unsent)`
 	var r row
@@ -172,13 +173,14 @@ func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	return r.OccurredAt, db.Error(err)
 }
 
-// TryWrite finds out whether PostgreSQL takes changes, by some that it takes back: enough to need room on its disk.
+// TryWrite finds out whether PostgreSQL takes changes: it inserts 1,000 rows, which need room on the disk, and rolls
+// back.
 func (o *Outbox) TryWrite(ctx context.Context) error {
 	const some = `INSERT INTO outbox_unsent (seq) SELECT -n FROM generate_series(1, 1000) AS n`
 	if o.db.Engine() != db.Postgres {
 		return nil
 	}
-	done := errors.New("taken back")
+	done := errors.New("rolled back")
 	err := o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return cmp.Or(tx.Exec(some).Error, done)
 	})
@@ -188,9 +190,9 @@ func (o *Outbox) TryWrite(ctx context.Context) error {
 	return err
 }
 
-// Taken returns a check that the bus takes what is written here, by whatever process: that all that waited when it was
-// called before has gone. Each caller needs one of its own, to call it about once a second. While the database does not
-// answer nothing can be changed in it, and the last answer holds.
+// Taken returns a function that reports whether everything that was unsent at its previous call, from whatever process,
+// has been published since. Each caller needs one of its own, to call it about once a second. While the database does
+// not answer nothing can be changed in it, and the last answer holds.
 func (o *Outbox) Taken() func(context.Context) bool {
 	const waiting = `SELECT (SELECT coalesce(min(seq), 0) FROM outbox_unsent) AS first,
 		(SELECT coalesce(max(seq), 0) FROM outbox_unsent) AS last`

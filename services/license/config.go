@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/config"
 )
 
-// Config is the settings of the license service.
+// Config is the settings of the license service. How long a call may take is none of them: see httpx.DefaultTimeout.
 type Config struct {
 	app.Base
 	app.MasterKeys

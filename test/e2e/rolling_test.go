@@ -55,7 +55,8 @@ func (w *harness) behindGateway() *roundRobin {
 	return r
 }
 
-// ask makes a call of a service until a replica takes it.
+// ask makes a call of a service, of the next replica where the connection is refused: the "no call fails" of these
+// tests is said of calls that were accepted.
 func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
 	urls := r.URLs(service)
 	for deadline := time.Now().Add(patience); ; {

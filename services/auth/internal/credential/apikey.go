@@ -21,7 +21,7 @@ const (
 	maxGraceSeconds = int(maxGrace / time.Second)
 )
 
-// RateLimit is the allowance of a key; 0 means none in that window.
+// RateLimit is the allowance of a key; 0 means no limit in that window.
 type RateLimit struct {
 	PerMinute, PerHour int
 	// Per is "key", or "address" where each client address has the allowance for itself.
@@ -76,7 +76,7 @@ func (s *APIKeys) Create(ctx context.Context, by *Actor, n NewAPIKey) (APIKey, s
 		ExpiresAt:        event.Timestamp(k.ExpiresAt),
 		Product:          k.Product,
 	}
-	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.audited())}
+	records := []Record{{k.ID, created}, audited(by, "api_key.create", k.ID, nil, k.auditView())}
 	if err := s.Store.CreateKey(ctx, k, KeySecret{Hash: secret.Hash(text), CreatedAt: now}, records...); err != nil {
 		return APIKey{}, "", fmt.Errorf("create API key: %w", err)
 	}
@@ -97,7 +97,7 @@ func (s *APIKeys) Update(ctx context.Context, by *Actor, id string, p APIKeyPatc
 	var k APIKey
 	err := s.Store.UpdateKey(ctx, id, now, func(before APIKey) (APIKey, []Record) {
 		k = p.apply(before)
-		was, is := audit.Changes(before.audited(), k.audited())
+		was, is := audit.Changes(before.auditView(), k.auditView())
 		if len(is) == 0 {
 			return k, nil
 		}
@@ -120,7 +120,7 @@ func (s *APIKeys) Revoke(ctx context.Context, by *Actor, id string) (time.Time, 
 	now := s.Clock.Now()
 	err := s.Store.RevokeKey(ctx, id, now, func(k APIKey) []Record {
 		return []Record{{k.ID, &eventsv1.ApiKeyRevoked{ApiKeyId: k.ID}},
-			audited(by, "api_key.revoke", k.ID, k.audited(), nil)}
+			audited(by, "api_key.revoke", k.ID, k.auditView(), nil)}
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("revoke API key: %w", err)
@@ -169,14 +169,14 @@ type FoundKey struct {
 
 // LookUp finds the key of a secret by the secret's SHA-256. Unknown is ErrInvalidAPIKey.
 func (s *APIKeys) LookUp(ctx context.Context, hash [32]byte) (FoundKey, error) {
-	k, held, err := s.Store.KeyBySecret(ctx, hash)
+	k, secret, err := s.Store.KeyBySecret(ctx, hash)
 	if errors.Is(err, ErrAPIKeyNotFound) {
 		return FoundKey{}, ErrInvalidAPIKey
 	}
 	if err != nil {
 		return FoundKey{}, fmt.Errorf("look up API key: %w", err)
 	}
-	end := clock.Earlier(clock.Earlier(k.ExpiresAt, held.ExpiresAt), k.RevokedAt)
+	end := clock.Earlier(clock.Earlier(k.ExpiresAt, secret.ExpiresAt), k.RevokedAt)
 	ended := !k.RevokedAt.IsZero() || !end.IsZero() && !s.Clock.Now().Before(end)
 	return FoundKey{APIKey: k, End: end, Ended: ended}, nil
 }

@@ -11,8 +11,8 @@ func audited(by *Actor, action, subject string, before, after map[string]any) Re
 	return Record{subject, audit.Entry(by, action, before, after)}
 }
 
-// audited is the key as the audit log shows it.
-func (k APIKey) audited() map[string]any {
+// auditView is the key as the audit log shows it.
+func (k APIKey) auditView() map[string]any {
 	m := map[string]any{
 		"api_key_id": k.ID, "client_name": k.ClientName, "allowed_endpoints": k.Allowed,
 		"rate_limit": map[string]any{"per_minute": k.RateLimit.PerMinute, "per_hour": k.RateLimit.PerHour,

@@ -20,7 +20,8 @@ var (
 	ErrNoSigningKey = errors.New("there is no such signing key")
 )
 
-// Rotate adds a key and returns it. It is published at once and signs from SignsFrom on.
+// Rotate adds a key and returns it. It is published at once and signs from SignsFrom on. Clients see it in
+// SigningKeys.KeySet, and processes that keep the set in memory drop it at token.KeyEvents.
 func (s *SigningKeys) Rotate(ctx context.Context, by *Actor) (SigningKey, error) {
 	keys, err := s.read(ctx)
 	if err != nil {

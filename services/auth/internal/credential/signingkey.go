@@ -17,7 +17,8 @@ const (
 	kidBytes  = 8
 )
 
-// SigningKey signs tokens from SignsFrom until the next generation does.
+// SigningKey signs tokens from SignsFrom until the next generation does. License files and leases are signed by others:
+// licensefile.Key and keyring.SigningKey, in the license service.
 type SigningKey struct {
 	// ID is the kid, under which the public half is published.
 	ID         string

@@ -57,7 +57,7 @@ func (s *Blocks) Add(ctx context.Context, by *licensing.Actor, n NewBlock) (lice
 		if err := n.end(&b, l, now); err != nil {
 			return nil, err
 		}
-		return []proto.Message{blocked(&b), audited(by, "device.block", &b, nil, view(&b))}, nil
+		return []proto.Message{blocked(&b), audited(by, "device.block", &b, nil, auditView(&b))}, nil
 	})
 	return b, err
 }
@@ -79,7 +79,7 @@ func (n *NewBlock) end(b *licensing.Block, l *licensing.License, now time.Time) 
 // Remove takes a block away. Errors: ErrNotFound.
 func (s *Blocks) Remove(ctx context.Context, by *licensing.Actor, id string) error {
 	return s.Store.RemoveBlock(ctx, id, func(b *licensing.Block) []proto.Message {
-		return []proto.Message{unblocked(b), audited(by, "device.unblock", b, view(b), nil)}
+		return []proto.Message{unblocked(b), audited(by, "device.unblock", b, auditView(b), nil)}
 	})
 }
 
@@ -162,8 +162,8 @@ func networkText(b *licensing.Block) string {
 	return b.Network.String()
 }
 
-// view is what the audit log shows of a block: of a component its name alone.
-func view(b *licensing.Block) map[string]any {
+// auditView is what the audit log shows of a block: of a component its name alone.
+func auditView(b *licensing.Block) map[string]any {
 	shown := map[string]any{"block_id": b.ID, "reason": b.Reason}
 	for name, text := range map[string]string{
 		"hardware_id": b.HardwareID, "network": networkText(b), "component": b.Component.Name, "product": b.Product,

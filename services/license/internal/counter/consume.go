@@ -45,8 +45,10 @@ type Consumption struct {
 // OperationRetention is how long the store keeps an operation: the 24 hours that callers are promised, and a reserve.
 const OperationRetention = 25 * time.Hour
 
-// Consume counts what a device consumes, or repeats its answer for an operation that was carried out before. Errors:
-// licensing.ErrNotFound, the verdicts on the use of the license, ErrReused, VALIDATION_ERROR.
+// Consume counts what a device consumes, or repeats its answer for an operation that was carried out before. Whether
+// there is room, overage included, is decided by the row counter_has_room of licensing/verdict.go, which measures by
+// CounterTerms.Ceiling. Errors: licensing.ErrNotFound, the verdicts on the use of the license, ErrReused,
+// VALIDATION_ERROR.
 func (s *Counters) Consume(ctx context.Context, key string, c licensing.Client, u Use) (Consumption, error) {
 	found, _, err := s.Seats.LicenseByKey(ctx, key, &c)
 	if err != nil {

@@ -151,7 +151,7 @@ func (s *Organisations) AddMaster(
 			return err
 		}
 		return s.Store.CreateMaster(ctx, made.Master, SumOf(made.Key),
-			audit.Entry(by, "delegated.create_master", nil, made.view()))
+			audit.Entry(by, "delegated.create_master", nil, made.auditView()))
 	})
 	return made, err
 }
@@ -228,7 +228,7 @@ func (s *Organisations) RevokeMaster(ctx context.Context, by *licensing.Actor, i
 		if m.RevokedAt.IsZero() {
 			m.RevokedAt = s.Clock.Now()
 			a.Key.Master = m
-			a.Emit(audit.Entry(by, "delegated.revoke_master", m.view(), nil))
+			a.Emit(audit.Entry(by, "delegated.revoke_master", m.auditView(), nil))
 		}
 		return nil
 	})
@@ -257,8 +257,8 @@ func (s *Organisations) RevokeSlave(ctx context.Context, by *licensing.Actor, id
 	return v, err
 }
 
-// view is what the audit log shows of a master.
-func (m *Master) view() map[string]any {
+// auditView is what the audit log shows of a master.
+func (m *Master) auditView() map[string]any {
 	return map[string]any{
 		"master": m.ID, "organisation": m.OrganisationID, "product": m.Product,
 		"operating_system": m.OperatingSystem, "comment": m.Comment, "license_id": m.LicenseID,

@@ -64,7 +64,7 @@ func (s *Groups) Create(ctx context.Context, by *licensing.Actor, c Change) (lic
 	}
 	c.apply(&g)
 	err := s.Store.CreateGroup(ctx, g, []proto.Message{
-		&eventsv1.GroupCreated{Group: snapshot(&g)}, audit.Entry(by, "group.create", nil, named(&g, view(&g))),
+		&eventsv1.GroupCreated{Group: snapshot(&g)}, audit.Entry(by, "group.create", nil, named(&g, auditView(&g))),
 	})
 	return g, err
 }
@@ -93,9 +93,9 @@ func (s *Groups) Update(
 		if err := licensing.CheckVersion(version, g.Version); err != nil {
 			return nil, err
 		}
-		before := view(g)
+		before := auditView(g)
 		c.apply(g)
-		was, is := audit.Changes(before, view(g))
+		was, is := audit.Changes(before, auditView(g))
 		if len(is) == 0 {
 			return nil, nil
 		}
@@ -126,7 +126,8 @@ func (s *Groups) Delete(ctx context.Context, by *licensing.Actor, id string, ver
 				return nil, errNotEmpty
 			}
 			return []proto.Message{
-				&eventsv1.GroupDeleted{Group: snapshot(g)}, audit.Entry(by, "group.delete", named(g, view(g)), nil),
+				&eventsv1.GroupDeleted{Group: snapshot(g)},
+				audit.Entry(by, "group.delete", named(g, auditView(g)), nil),
 			}, nil
 		})
 		if !errors.Is(err, errNotEmpty) {
@@ -213,8 +214,8 @@ func snapshot(g *licensing.Group) *eventsv1.Group {
 	}
 }
 
-// view is what the audit log shows of a group, by its public names.
-func view(g *licensing.Group) map[string]any {
+// auditView is what the audit log shows of a group, by its public names.
+func auditView(g *licensing.Group) map[string]any {
 	return map[string]any{
 		"name": g.Name, "max_devices": limitValue(g.MaxDevices), "max_licenses": limitValue(g.MaxLicenses),
 		"metadata": g.Metadata,

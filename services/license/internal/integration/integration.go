@@ -116,7 +116,7 @@ func (s *Integrations) Create(ctx context.Context, by *licensing.Actor, n Wanted
 	made.Key.IntegrationID = made.ID
 	err = s.Store.AddIntegration(ctx, made.Integration, made.Key, []proto.Message{
 		&eventsv1.IntegrationCreated{IntegrationId: made.ID, Kind: made.Kind},
-		audit.Entry(by, "integration.create", nil, made.view()),
+		audit.Entry(by, "integration.create", nil, made.auditView()),
 	})
 	return made, err
 }
@@ -151,7 +151,7 @@ func (s *Integrations) Delete(ctx context.Context, by *licensing.Actor, id strin
 	return s.Store.DeleteIntegration(ctx, id, s.now(), func(i *Integration) []proto.Message {
 		return []proto.Message{
 			&eventsv1.IntegrationDeleted{IntegrationId: i.ID, Kind: i.Kind},
-			audit.Entry(by, "integration.delete", i.view(), nil),
+			audit.Entry(by, "integration.delete", i.auditView(), nil),
 		}
 	})
 }
@@ -195,8 +195,8 @@ func (n *Wanted) integration(now time.Time) Integration {
 	}
 }
 
-// view is what the audit log shows.
-func (i *Integration) view() map[string]any {
+// auditView is what the audit log shows.
+func (i *Integration) auditView() map[string]any {
 	return map[string]any{
 		"integration_id": i.ID, "kind": i.Kind, "name": i.Name, "products": append([]string{}, i.Products...),
 		"read_only": i.ReadOnly, "server_side": i.ServerSide, "rate_limit": map[string]any{

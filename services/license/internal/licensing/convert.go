@@ -60,6 +60,7 @@ func (l *License) convert(c *Conversion, policy *Policy, now time.Time) error {
 		return ErrNotTrial
 	}
 	if c.givesDuration() || policy != nil {
+		// The end of the trial goes; applyTerms, by begin, has the duration set another.
 		l.setExpiry(time.Time{}, now)
 	}
 	if policy != nil {

@@ -116,7 +116,7 @@ func (s *Users) Prepare(ctx context.Context, by *licensing.Actor, n NewUser) (Pr
 
 func createdEvents(by *licensing.Actor, u *User) []proto.Message {
 	return []proto.Message{
-		&eventsv1.UserCreated{User: snapshot(u)}, audit.Entry(by, "user.create", nil, named(u, view(u))),
+		&eventsv1.UserCreated{User: snapshot(u)}, audit.Entry(by, "user.create", nil, named(u, auditView(u))),
 	}
 }
 
@@ -164,9 +164,9 @@ func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, vers
 		if err := licensing.CheckVersion(version, u.Version); err != nil {
 			return nil, err
 		}
-		before, wasLocked := view(u), u.IsLocked
+		before, wasLocked := auditView(u), u.IsLocked
 		c.apply(u)
-		was, is := audit.Changes(before, view(u))
+		was, is := audit.Changes(before, auditView(u))
 		if len(is) == 0 {
 			return nil, nil
 		}
@@ -230,7 +230,8 @@ func (s *Users) Delete(ctx context.Context, by *licensing.Actor, id string, vers
 				return nil, errAssigned
 			}
 			return []proto.Message{
-				&eventsv1.UserDeleted{User: snapshot(now)}, audit.Entry(by, "user.delete", named(now, view(now)), nil),
+				&eventsv1.UserDeleted{User: snapshot(now)},
+				audit.Entry(by, "user.delete", named(now, auditView(now)), nil),
 			}, nil
 		})
 		if !errors.Is(err, errAssigned) {
@@ -347,8 +348,8 @@ func snapshot(u *User) *eventsv1.User {
 	}
 }
 
-// view is what the audit log shows of a user, by its public names.
-func view(u *User) map[string]any {
+// auditView is what the audit log shows of a user, by its public names.
+func auditView(u *User) map[string]any {
 	shown := map[string]any{"email": u.Email, "name": u.Name, "max_devices": nil, "is_locked": u.IsLocked}
 	if u.MaxDevices != licensing.Unlimited {
 		shown["max_devices"] = u.MaxDevices
