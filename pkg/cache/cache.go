@@ -1,6 +1,6 @@
 // Package cache keeps values in memory in front of a slower source, for reads that must cost next to nothing: a hit is
-// a table look-up without allocation. Options say how long a value is fresh, how long it is served
-// while the source is unavailable (Stale), and how long while no invalidations can arrive (Unlinked).
+// a table look-up without allocation. Options say how long a value is fresh (TTL), how long it is served while the
+// source is unavailable (Stale), and how long while no invalidations can arrive (Unlinked).
 package cache
 
 import (
@@ -45,8 +45,7 @@ type Options struct {
 	TTL time.Duration
 	// Stale, when longer than TTL, is how long a value is served while the source is unavailable.
 	Stale time.Duration
-	// Unlinked, when positive, is the bound that replaces TTL and Stale while Link is not alive, and TTL while it is
-	// not prompt.
+	// Unlinked, when positive, caps TTL and Stale while Link is not alive, and TTL alone while it is not prompt.
 	Unlinked time.Duration
 	// Link tells whether invalidations arrive. Nil counts as alive and prompt.
 	Link Link
@@ -54,10 +53,10 @@ type Options struct {
 
 // Link is the way that invalidations take. bus.Link, which notices a silence after bus.Silence, is one.
 type Link interface {
-	// Alive tells whether those that the bus has taken arrive.
+	// Alive tells whether the invalidations that the bus has taken arrive.
 	Alive() bool
-	// Prompt tells whether, beyond that, the bus takes those of the source at this moment. It says no also while the
-	// source is away, and so changes nothing: then a value is asked for again, and serves until Options.Stale.
+	// Prompt tells whether, beyond that, the bus takes those of the source at this moment. It may be false because the
+	// source is down; that only makes values reload, and they still serve until Options.Stale.
 	Prompt() bool
 }
 
@@ -85,7 +84,7 @@ type entry[V any] struct {
 	place  atomic.Pointer[Place[V]] // where it is held, nil for nowhere
 }
 
-// gone is when an entry was loaded that must not be served any more: never.
+// gone, a load time in the far future, marks an entry that was dropped: younger never serves those.
 const gone = math.MaxInt64
 
 // letGo ends an entry, also where it is held.
@@ -157,8 +156,7 @@ func (c *Cache[K, V]) Peek(k K) (V, bool) {
 }
 
 // Place holds a value of a cache, so that anyone who has the place need not look the value up again. It is empty at
-// first, and when the cache lets go of the value, which so takes no more memory than the bound allows. It must not be
-// copied.
+// first, and the cache empties it when it evicts or drops the value. It must not be copied.
 type Place[V any] struct{ entry atomic.Pointer[entry[V]] }
 
 // Hold puts what the cache has for k, if that is fresh, into p, and takes it out of any other place.
@@ -171,14 +169,13 @@ func (c *Cache[K, V]) Hold(k K, p *Place[V]) {
 		other.entry.CompareAndSwap(e, nil)
 	}
 	p.entry.Store(e)
-	// Anyone who let go of it meanwhile, or put it elsewhere, may have found p empty.
+	// Another goroutine may have dropped the entry meanwhile, or put it elsewhere, before p had it.
 	if e.loaded.Load() == gone || e.place.Load() != p {
 		p.entry.CompareAndSwap(e, nil)
 	}
 }
 
-// Held is what Peek would return of the value in p. After a Drop, or when the cache has put another value in its place,
-// it is none.
+// Held is Peek of the value in p. After a Drop, or when the cache has put another value in its place, there is none.
 func (c *Cache[K, V]) Held(p *Place[V]) (v V, ok bool) {
 	e := p.entry.Load()
 	if e == nil || !c.fresh(e, c.clock.Now().UnixMicro()) {
@@ -232,7 +229,7 @@ func (c *Cache[K, V]) Drop(k K) {
 	c.values.Invalidate(k)
 }
 
-// DropUnless is Drop, except that a value which keep says yes to stays: it already shows what has changed.
+// DropUnless is Drop, except that a value for which keep is true stays: it already shows what has changed.
 func (c *Cache[K, V]) DropUnless(k K, keep func(V) bool) {
 	if e, ok := c.values.GetIfPresent(k); ok && keep(e.value) {
 		return
@@ -240,14 +237,14 @@ func (c *Cache[K, V]) DropUnless(k K, keep func(V) bool) {
 	c.Drop(k)
 }
 
-// DropIf forgets the values that gone says yes to. Loads under way are not kept, as nobody knows yet what they bring.
-// It looks at every value: it is for changes that are rare.
-func (c *Cache[K, V]) DropIf(gone func(K, V) bool) {
+// DropIf forgets the values for which matches is true. Loads under way are not kept, as nobody knows yet what they
+// bring. It looks at every value: it is for changes that are rare.
+func (c *Cache[K, V]) DropIf(matches func(K, V) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropLoads()
 	for k, e := range c.values.All() {
-		if gone(k, e.value) {
+		if matches(k, e.value) {
 			c.values.Invalidate(k)
 		}
 	}
@@ -261,7 +258,7 @@ func (c *Cache[K, V]) DropAll() {
 	c.values.InvalidateAll()
 }
 
-// dropLoads keeps the loads under way from being kept; the caller holds mu.
+// dropLoads marks the loads under way as dropped, so that what they bring is not kept; the caller holds mu.
 func (c *Cache[K, V]) dropLoads() {
 	for _, l := range c.loads {
 		l.dropped = true
@@ -269,8 +266,8 @@ func (c *Cache[K, V]) dropLoads() {
 	clear(c.loads)
 }
 
-// load shares the load of k that is under way, carries out a new one, or takes what another has left since the caller
-// looked.
+// load waits for the load of k that is under way, carries out a new one, or returns what another has loaded since the
+// caller looked.
 func (c *Cache[K, V]) load(
 	ctx context.Context, k K, limit time.Duration, load Loader[V],
 ) (v V, cached bool, err error) {
@@ -298,7 +295,7 @@ func (c *Cache[K, V]) join(k K) (found *entry[V], l *loading[V], mine bool) {
 	if l := c.loads[k]; l != nil {
 		return nil, l, false
 	}
-	// The caller's own look has been counted.
+	// Quietly, so that the look-up is not counted twice.
 	if e, ok := c.values.GetEntryQuietly(k); ok && c.fresh(e.Value, c.clock.Now().UnixMicro()) {
 		return e.Value, nil, false
 	}
@@ -331,7 +328,7 @@ func (c *Cache[K, V]) finish(k K, l *loading[V], started int64) {
 			e.loaded.Store(started)
 			c.values.Set(k, e)
 		case !away(l.err):
-			c.values.Invalidate(k) // the source has spoken: what we knew is no longer so
+			c.values.Invalidate(k) // the source has answered: the old value does not hold any more
 		}
 	}
 	close(l.done)

@@ -58,7 +58,8 @@ func (o *Outbox) Subjects(
 	return subjects, err
 }
 
-// Misspelled are the subjects that, by length or case, are not canonical UUIDs. It reads the whole log, as Subjects does.
+// Misspelled are the subjects that, by length or case, are not canonical UUIDs. It reads the whole log, as Subjects
+// does.
 func (o *Outbox) Misspelled(ctx context.Context) (subjects []string, err error) {
 	const part = `SELECT DISTINCT subject FROM outbox WHERE seq >= ? AND seq < ?
 		AND (length(subject) <> 36 OR subject <> lower(subject))`

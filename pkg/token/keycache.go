@@ -39,7 +39,9 @@ type KeyCacheOptions struct {
 	Link cache.Link
 }
 
-// KeyCache holds the keys of S in memory in front of their source. It is safe for concurrent use.
+// KeyCache holds the keys of S in memory in front of their source. It is safe for concurrent use. A cache.Cache would
+// not do: an unknown kid wants a fetch that starts after the question, and however many are asked for, fetches must be
+// few.
 type KeyCache[S any] struct {
 	opts  KeyCacheOptions
 	fetch func(ctx context.Context) (S, error)
