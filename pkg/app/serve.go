@@ -20,7 +20,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/trace/otlp"
 )
 
-// finishTimeout is what background work may take after the last request.
+// finishTimeout is what background work may take after the last request, which comes DrainDelay and then at most
+// drainTimeout of package server, 20 s, after SIGTERM. The grace periods in deploy allow for the sum.
 const finishTimeout = 10 * time.Second
 
 func (p *program) serveCommand() *cobra.Command {

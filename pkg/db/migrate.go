@@ -27,7 +27,8 @@ type Migrations struct {
 var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the
-// others wait and find nothing to do. A database that a newer program has migrated is left as it is, so that older
+// others wait and find nothing to do. Each migration is a transaction of its own: after one that failed, the next call
+// goes on with it. A database that a newer program has migrated is left as it is, so that older
 // programs start again while an upgrade is rolled out; it fails when a migration of the newer program says that they
 // cannot use its schema (a line "-- latchkey:needs 7" in the migration: they must know version 7), or when the database
 // was made by other migrations. By a handle that is read-only it fails where anything is left to do.

@@ -31,6 +31,7 @@ var pgLimits = map[string]string{
 }
 
 const (
+	// pgConns is for those who say nothing; a service says LATCHKEY_DATABASE_MAX_CONNS, 16 by default (app/base.go).
 	pgConns          = 10
 	pgConnectTimeout = 2 * time.Second
 	// A connection that was idle for pgIdle must answer within pgPing before it is used: when a link went silent, its

@@ -22,7 +22,8 @@ import (
 const (
 	// maxSize caps a token before anything looks into it.
 	maxSize = 8 << 10
-	// leeway forgives the clocks of replicas that differ a little; it applies to iat and nbf alone.
+	// leeway forgives the clocks of replicas that differ a little; it applies to iat and nbf alone. The clock of a
+	// device is not asked; how far it may be behind to take an offline token is claims.SlowClock.
 	leeway = 5 * time.Second
 )
 

@@ -1,6 +1,6 @@
-// Package errcode names every public error_code once. docs/errors.md tells users what each means and what to do.
-// The error itself is made where it is decided, in an errors.go; what clients of LicenseSpring are told instead, in the
-// dialect.
+// Package errcode names every public error_code once. docs/errors.md tells users what each means and what to do. The
+// error itself is made where it is decided, in an errors.go, where its kind (pkg/apierr) decides the status; what
+// clients of LicenseSpring are told instead, in the dialect.
 package errcode
 
 // The codes of the main API.

@@ -1,8 +1,9 @@
 //go:build unix
 
 // Package servers starts private PostgreSQL and RabbitMQ servers for tests and measurements: from the installed
-// programs, on free ports of 127.0.0.1, with their data in a directory of their own. It ends exactly what it started,
-// also when the process that started it is killed. Kill and Restart exist for tests of faults.
+// programs, on free ports of 127.0.0.1, with their data in a directory of their own. Which versions: the installed
+// ones, or those of the images in container.go where an engine runs containers. It ends exactly what it started, also
+// when the process that started it is killed. Kill and Restart exist for tests of faults.
 package servers
 
 import (

@@ -1,5 +1,6 @@
 // Package audit holds the rules of the audit log: what one entry is, how it travels, and how the log is searched.
-// Anyone who makes a change writes audit.recorded in the transaction of the change; admin gathers the entries here.
+// Anyone who makes a change writes audit.recorded in the transaction of the change; admin gathers the entries here, for
+// ever: nothing prunes them, and nobody but an erasure (erasure.go) changes them.
 package audit
 
 import (

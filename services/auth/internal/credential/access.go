@@ -10,7 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
-// Verified is an access token that stands.
+// Verified is an access token that stands. How long tokens live is in family.go; how long offline tokens do is up to
+// the license (licensing/offline.go there).
 type Verified struct {
 	LicenseID, HardwareID, TokenID string
 	IssuedAt, ExpiresAt            time.Time

@@ -9,7 +9,7 @@ import (
 
 // Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is
 // announced once, by the schedule (AnnounceDue) or by the first call that meets it (Seats.announce), whichever is
-// first.
+// first. That an end comes near, license.expiring, is announced by AnnounceExpiring in expiring.go.
 
 // dueBatch is how many licenses the schedule asks for at once.
 const dueBatch = 500

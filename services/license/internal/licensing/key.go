@@ -11,6 +11,8 @@ import (
 
 const keyMask = "********"
 
+// How a key is kept, as a keyed hash to be found by and sealed to be shown again, is in keys.go of package store.
+
 // NewKey makes a license key such as LIC-7Q2M0V9KXT4B. Its symbols of 5 bits each are 60 bits: guessing is held off by
 // rate limits and the key_enumeration detector.
 func NewKey() string {
