@@ -71,8 +71,8 @@ func toEvents(rows []row) []event.Event {
 	return events
 }
 
-// Add writes msg as an event about subject, which happened at at, into tx, with the trace that ctx carries; the relay
-// is woken when the transaction has committed. ctx and tx are those that db.Tx handed out.
+// Add writes msg, as an event about subject that happened at a time, into tx, with the trace that ctx carries; the
+// relay is woken when the transaction has committed. ctx and tx are those that db.Tx handed out.
 func (o *Outbox) Add(
 	ctx context.Context, tx *gorm.DB, subject string, at time.Time, msg proto.Message,
 ) (event.Event, error) {

@@ -1,7 +1,7 @@
 // Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token,
 // signed by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr)
-// that arrive as they left. Requests of people are not asked again: a Gateway forwards them, with who asks in the
-// token.
+// that arrive as they left. Requests of people do not become calls of procedures: a Gateway forwards them as they are,
+// with who asks in the token.
 //
 //	client := authv1connect.NewAuthServiceClient(
 //		rpc.HTTPClient(deps.HTTP), cfg.AuthURL, rpc.NewClientOptions(id, "auth")...)

@@ -251,5 +251,5 @@ func (j *job) failed(r *row, res *result) error {
 	return nil
 }
 
-// rate is how many came in a time, a second.
+// rate is how many came per second.
 func rate(n int, since time.Duration) float64 { return float64(n) / max(since.Seconds(), 0.001) }

@@ -105,7 +105,7 @@ func (s springsLine) is(name string) (yes, given bool) {
 	return yes, wrong == ""
 }
 
-// set puts a text into one of our columns; it stands where a column of theirs does.
+// set puts a text into one of our columns. What is wrong with it is reported at their column at.
 func (s springsLine) set(ours, text, at string) {
 	c := s.theirs[at]
 	c.text = text

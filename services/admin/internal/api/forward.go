@@ -12,7 +12,8 @@ import (
 // maxText is the longest name or identifier, in characters.
 const maxText = 255
 
-// forward lets the service that owns the data answer, in the name of the caller.
+// forward lets the service that owns the data answer, in the name of the caller. What passes, how long it may take and
+// what is sent again is up to rpc.Gateway.
 func forward(owner *rpc.Gateway) httpx.Handler {
 	return func(c *gin.Context) error { return owner.Forward(c, actor(c)) }
 }

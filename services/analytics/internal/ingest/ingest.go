@@ -21,8 +21,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// Consumer handles the events of the queue. Of all consumers, in all processes, one works at a time; epochs keep one
-// that does not know that it was replaced from writing.
+// Consumer handles the events of the queue. Of all consumers, in all processes, one works at a time; epochs keep a
+// consumer from writing that does not know yet that it has been replaced.
 type Consumer struct {
 	store  Store
 	clock  clock.Clock

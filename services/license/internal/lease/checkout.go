@@ -113,7 +113,7 @@ func (s *Leases) grant(
 	return g, err
 }
 
-// checkOut is the rule of a lease that a device asks for, under the lock of the license. id is that of a new one.
+// checkOut is the rule of a lease that a device asks for, under the lock of the license. A new lease gets id.
 func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 	if !r.recognized && p.Unrecognized(&r.Client) {
 		return Grant{}, errUnrecognized

@@ -23,8 +23,8 @@ type Pool struct {
 	Named []*Lease
 	// Evictable are leases to choose from when one has to go: those longest unseen, as many as the calls could need.
 	Evictable []*Lease
-	// Borrowers are the devices whose borrowed leases go on without the server, live or not, and By those of them that
-	// calls name. They are loaded where a call borrows.
+	// Borrowers are the devices that a borrowed lease, live or given back, lets go on without the server; By has those
+	// of them that calls name. They are loaded only where a call borrows.
 	Borrowers struct {
 		Usage
 		By map[string]bool
@@ -55,7 +55,7 @@ func (p *Pool) Slots() Slots {
 	return Slots{Total: p.License.Floating.Slots, InUse: p.InUse}
 }
 
-// find is a named lease by its id.
+// find returns the named lease that has an id. Errors: ErrNotFound.
 func (p *Pool) find(id string) (*Lease, error) {
 	for _, l := range p.Named {
 		if l.ID == id {
@@ -136,7 +136,7 @@ func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code stri
 	need.Entitled = licensing.SlotUse{Slots: e.Slots, InUse: used.InUse, EarliestEnd: used.EarliestEnd}
 }
 
-// claim counts a lease that claims an entitlement, or with -1 one that does so no more.
+// claim adds n to the leases that claim an entitlement: 1 for one more, -1 for one less.
 func (p *Pool) claim(code string, n int) {
 	if used, named := p.Entitled[code]; named {
 		used.InUse += n

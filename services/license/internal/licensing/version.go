@@ -2,8 +2,8 @@ package licensing
 
 import "context"
 
-// The version of a license counts its changes. Who names in If-Match the one that was read changes nothing where somebody
-// else has changed the license since: ErrVersionMismatch.
+// The version of a license counts its changes. Who names in If-Match the one that was read changes nothing where
+// somebody else has changed the license since: ErrVersionMismatch.
 
 // CheckVersion refuses a change of what has another version than the caller has read; nil stands for any.
 func CheckVersion(wanted *int, version int) error {
