@@ -22,7 +22,8 @@ import (
 )
 
 // settings are those of the program itself, and those of the services, to which the same flags, environment and file
-// apply. Where both have a setting, the default here counts.
+// apply. Where both have a setting, the default here counts. Whether an address can be had is found out by
+// server.Listen: the start ends with the setting to change.
 type settings struct {
 	DataDir       string        `key:"data_dir" default:"latchkey-data" help:"directory of the data, the secrets and credentials.json"`
 	AuthAddr      string        `key:"auth_addr" default:"127.0.0.1:5001" form:"address" help:"host:port of the auth service"`

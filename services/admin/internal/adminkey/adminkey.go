@@ -75,14 +75,15 @@ func (r *Registry) Create(ctx context.Context, actor *audit.Actor, name string, 
 		return Key{}, "", err
 	}
 	shown := secret.New(Prefix)
-	created := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.Members()}
+	created := audit.Record{Actor: actor, Action: "admin_key.create", At: key.CreatedAt, After: key.AuditView()}
 	if err := r.Store.AddKey(ctx, key, secret.Hash(shown), created); err != nil {
 		return Key{}, "", err
 	}
 	return key, shown, nil
 }
 
-// Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner.
+// Delete revokes a key and answers it with the time of its end. The last owner stays: ErrLastOwner. Who has lost it:
+// see Configure.
 func (r *Registry) Delete(ctx context.Context, actor *audit.Actor, id string) (Key, time.Time, error) {
 	now := r.Clock.Now()
 	key, err := r.Store.RevokeKey(ctx, id, audit.Record{Actor: actor, Action: "admin_key.delete", At: now})
@@ -90,8 +91,9 @@ func (r *Registry) Delete(ctx context.Context, actor *audit.Actor, id string) (K
 }
 
 // Configure puts the owner key from the configuration in force. live is false when that key had been revoked: a revoked
-// key stays revoked, so that a leaked key cannot come back with an old configuration. An empty configured changes
-// nothing, but then some owner must exist already.
+// key stays revoked, so that a leaked key cannot come back with an old configuration. It is also the way in again for
+// those who have lost all owner keys: a new LATCHKEY_ADMIN_API_KEY, and a restart. An empty configured changes nothing,
+// but then some owner must exist already.
 func (r *Registry) Configure(ctx context.Context, configured secret.Secret) (live bool, err error) {
 	if configured == "" {
 		return true, r.requireOwner(ctx)
@@ -100,7 +102,7 @@ func (r *Registry) Configure(ctx context.Context, configured secret.Secret) (liv
 	if err != nil {
 		return false, err
 	}
-	done := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.Members()}
+	done := audit.Record{Actor: system(), Action: "admin_key.configure", At: key.CreatedAt, After: key.AuditView()}
 	return r.Store.ConfigureOwner(ctx, key, secret.Hash(configured.Reveal()), done)
 }
 
@@ -125,8 +127,8 @@ func (r *Registry) fresh(name string, role Role) (Key, error) {
 	return Key{ID: id.String(), Name: name, Role: role, CreatedAt: r.Clock.Now()}, nil
 }
 
-// Members is the key as the audit log shows it.
-func (k Key) Members() map[string]any {
+// AuditView is the key as the audit log shows it.
+func (k Key) AuditView() map[string]any {
 	return map[string]any{"id": k.ID, "name": k.Name, "role": string(k.Role)}
 }
 

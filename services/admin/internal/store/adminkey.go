@@ -126,7 +126,7 @@ func (s *Store) adopt(ctx context.Context, tx *gorm.DB, row keyRow, r audit.Reco
 	if res.Error != nil {
 		return fmt.Errorf("configure admin key: %w", res.Error)
 	}
-	r.After = row.key().Members()
+	r.After = row.key().AuditView()
 	return s.announce(ctx, tx, row.ID, r)
 }
 
@@ -157,7 +157,7 @@ func (s *Store) revoke(ctx context.Context, tx *gorm.DB, row keyRow, r audit.Rec
 	if res.RowsAffected != 1 {
 		return adminkey.ErrNotFound
 	}
-	r.Before = row.key().Members()
+	r.Before = row.key().AuditView()
 	return s.announce(ctx, tx, row.ID, r)
 }
 

@@ -1,5 +1,5 @@
-// Package decode reads the members of events that analytics uses, from the bus and from the
-// events received before.
+// Package decode reads the members of events that analytics uses, from the bus and from the events received before.
+// Which types come at all is said by the queue: Analytics of proto/queues.
 package decode
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
-// EpisodeGap is the silence after which an anomaly is closed; the next evidence opens a new one.
+// EpisodeGap is the silence after which the job "close silent anomalies" closes an anomaly; the next evidence opens a
+// new one.
 const EpisodeGap = detect.CloseAfter
 
 // The states of an anomaly. Open ones become closed by silence; people say the others.

@@ -8,7 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/audit"
 )
 
-// MaxBulk is how many licenses one bulk change may be about.
+// MaxBulk is how many licenses one bulk change may be about. Each license is changed or refused by itself; how many
+// share a transaction is bulkChunk of package manage.
 const MaxBulk = 10_000
 
 // Action is a change that is made to each of many licenses, in the name of by.

@@ -32,7 +32,7 @@ func add(t *testing.T, s Subject, name string, role adminkey.Role) adminkey.Key 
 	t.Helper()
 	k := newKey(t, name, role)
 	r := record("admin_key.create")
-	r.After = k.Members()
+	r.After = k.AuditView()
 	if err := s.Keys.AddKey(t.Context(), k, hashOf(name), r); err != nil {
 		t.Fatalf("add key: %v", err)
 	}
