@@ -9,7 +9,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// What is in this file searches and changes events for the erasure of customers. They are not changed otherwise.
+// What is in this file searches and changes events for the erasure of customers: by ScrubErased in the store of
+// license, by erase in jobs.go of auth, and by the store of analytics. They are not changed otherwise.
 
 // Rewrite has edit change what the events about subject say, sent or not.
 func (o *Outbox) Rewrite(

@@ -2,8 +2,9 @@ package detect
 
 import "slices"
 
-// licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add
-// one, write its file and name it here: what it remembers of the licenses known is then made from the received events.
+// licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add one,
+// write its file with its test and name it here and in proto/openapi/analytics.yaml: what it remembers of the licenses
+// known is then made from the received events.
 var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
 
 // addressDetectors are those that watch addresses. There is one, and AddressState is what it remembers.
