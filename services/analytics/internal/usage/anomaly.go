@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
@@ -88,7 +89,7 @@ func Record(known []Anomaly, findings []detect.Finding, now time.Time) Recorded 
 		l.entries = append(l.entries, entry{anomaly: &known[i]})
 	}
 	for i := range findings {
-		l.now = later(l.now, findings[i].LastSeen) // what ends at a finding of a clock that is ahead has ended
+		l.now = clock.Later(l.now, findings[i].LastSeen) // what ends at a finding of a clock that is ahead has ended
 	}
 	for i := range findings {
 		l.enter(&findings[i])

@@ -50,7 +50,7 @@ func (s *Seats) representSeat(ctx context.Context, l *License, c *Client) error 
 	if err != nil || d == nil {
 		return err
 	}
-	return s.represent(ctx, l, c, d.by().UserID)
+	return s.represent(ctx, l, c, d.TakenBy().UserID)
 }
 
 // caller is Caller without the release, for which the license has to be looked up.

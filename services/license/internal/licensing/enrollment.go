@@ -71,7 +71,7 @@ func (c *Client) enrolledActive(d *ActiveDevice) *Enrollment {
 	if c.Enrollment == nil {
 		return nil
 	}
-	return &Enrollment{Key: c.Enrollment, Foreign: d != nil && d.by().EnrollmentKeyID != c.Enrollment.ID}
+	return &Enrollment{Key: c.Enrollment, Foreign: d != nil && d.TakenBy().EnrollmentKeyID != c.Enrollment.ID}
 }
 
 // admits tells whether the key serves the device, or has a seat for it.

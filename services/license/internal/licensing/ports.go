@@ -48,8 +48,8 @@ type ActiveDevice struct {
 // SeatBy is what a seat was taken by: the members are those of Device.
 type SeatBy struct{ UserID, EnrollmentKeyID string }
 
-// by is the zero value for a seat that was taken by the license key alone, and for no device.
-func (d *ActiveDevice) by() SeatBy {
+// TakenBy is the zero value for a seat that was taken by the license key alone, and for no device.
+func (d *ActiveDevice) TakenBy() SeatBy {
 	if d == nil || d.By == nil {
 		return SeatBy{}
 	}

@@ -155,7 +155,7 @@ func (s *Seats) seatOn(ctx context.Context, l *License, c *Client, now time.Time
 	if err != nil {
 		return seat, cached, err
 	}
-	deviceID, owner := "", seat.Device.by().UserID
+	deviceID, owner := "", seat.Device.TakenBy().UserID
 	if seat.Device != nil && caller.blocks != nil { // which alone ask for it
 		deviceID = seat.Device.ID.String()
 	}

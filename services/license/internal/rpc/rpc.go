@@ -91,7 +91,7 @@ func (s server) check(
 
 // credentialsOf is the number of the credentials of the user who calls, nil where that is not the one who has the seat.
 func credentialsOf(u *licensing.SignedIn, seat licensing.Seat) *int64 {
-	if u == nil || seat.Device == nil || u.ID != seat.Device.UserID {
+	if u == nil || u.ID != seat.Device.TakenBy().UserID {
 		return nil
 	}
 	return proto.Int64(int64(u.Credentials))
