@@ -8,9 +8,15 @@ import (
 
 // deadlineContext, whose time is DefaultTimeout or the Timeout of a route, is context.WithDeadline without a timer
 // until somebody waits for it: a request that is answered from memory never does, and saves six allocations.
+//
+// A caller who leaves early does not end it, unless the route takes longer than DefaultTimeout. What is cut off would
+// cost more than what is carried out: a driver closes the connection of a statement that is canceled, and PostgreSQL
+// starts a process for the next one.
 type deadlineContext struct {
 	context.Context
 	deadline time.Time
+	// lasts is false where the end of the parent is the end of this one as well.
+	lasts bool
 
 	mu    sync.Mutex // guards the rest: a handler may hand its context to other goroutines
 	timed context.Context
@@ -18,8 +24,8 @@ type deadlineContext struct {
 	ended bool
 }
 
-func newDeadlineContext(parent context.Context, deadline time.Time) *deadlineContext {
-	return &deadlineContext{Context: parent, deadline: deadline}
+func newDeadlineContext(parent context.Context, start time.Time, timeout time.Duration) *deadlineContext {
+	return &deadlineContext{Context: parent, deadline: start.Add(timeout), lasts: timeout <= DefaultTimeout}
 }
 
 // Deadline implements context.Context.
@@ -52,7 +58,12 @@ func (c *deadlineContext) withTimer() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.timed == nil {
-		c.timed, c.stop = context.WithDeadline(c.Context, c.deadline)
+		parent := c.Context
+		if c.lasts {
+			parent = context.WithoutCancel(parent)
+		}
+		deadline, _ := c.Deadline()
+		c.timed, c.stop = context.WithDeadline(parent, deadline)
 		if c.ended {
 			c.stop()
 		}

@@ -126,7 +126,7 @@ func NoMembers() gin.HandlerFunc {
 func Timeout(d time.Duration) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if r := requestFrom(c.Request.Context()); r != nil {
-			r.extend(c, d)
+			r.extend(c, r.start, d)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (m *middleware) begin(c *gin.Context) *request {
 		m.warned.Do(func() { m.warnOfProxy(r.ip) })
 	}
 	r.ctx = context.WithValue(m.parent(c.Request), requestKey{}, r)
-	ctx := newDeadlineContext(r.ctx, r.start.Add(r.timeout))
+	ctx := newDeadlineContext(r.ctx, r.start, r.timeout)
 	r.cancel = ctx.cancel
 	c.Request = c.Request.WithContext(ctx)
 	h := c.Writer.Header()

@@ -41,9 +41,9 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// extend lets the request take d from its start. A context taken from c before keeps its earlier deadline.
-func (r *request) extend(c *gin.Context, d time.Duration) {
-	ctx, before := newDeadlineContext(r.ctx, r.start.Add(d)), r.cancel
+// extend lets the request take d from a start. A context taken from c before keeps its earlier deadline.
+func (r *request) extend(c *gin.Context, start time.Time, d time.Duration) {
+	ctx, before := newDeadlineContext(r.ctx, start, d), r.cancel
 	r.cancel = func() {
 		ctx.cancel()
 		before()
@@ -59,7 +59,7 @@ const slowBody = 100 * time.Millisecond
 // time.
 func (r *request) bodyArrived(c *gin.Context) {
 	if took := time.Since(r.start); took >= slowBody {
-		r.extend(c, took+r.timeout)
+		r.extend(c, r.start.Add(took), r.timeout)
 	}
 }
 
