@@ -112,15 +112,16 @@ func TestLicenseSpringOfflineReturns(t *testing.T) {
 			s.object(s.carry("activate_offline", s.offline(key, pc, "", true)))
 		}
 		leave("a", "")
-		leave("b", `,"product_features":[{"code":"export","consumptions":1},{"code":"gone","consumptions":1}]`)
-		w.wantUsed(id, "consumptions", 17)
+		leave("b", `,"product_features":[{"code":"export","consumptions":1},{"code":"gone","consumptions":1},`+
+			`{"feature":"export","consumptions":2}]`)
+		w.wantUsed(id, "consumptions", 19)
 		w.alter(id, "suspend", `{"reason":"x"}`)
 		leave("c", `,"variables":{"a":"1"}`)
-		w.wantUsed(id, "consumptions", 25)
+		w.wantUsed(id, "consumptions", 27)
 		w.inUse(id, 0)
 		never := s.offline(key, "d", `,"request":"deactivation","consumptions":8`, true)
 		s.refused(s.carry("deactivate_offline", never), 400, "device_not_found")
-		w.wantUsed(id, "consumptions", 25)
+		w.wantUsed(id, "consumptions", 27)
 	})
 }
 

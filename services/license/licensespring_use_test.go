@@ -375,3 +375,31 @@ func TestLicenseSpringUsers(t *testing.T) {
 		w.inUse(id, 0)
 	})
 }
+
+// TestLicenseSpringFeatureOfALicenseThatChanged: what is counted is what is answered, also by a process that has not
+// learned of the change that allows it.
+func TestLicenseSpringFeatureOfALicenseThatChanged(t *testing.T) {
+	for name, more := range map[string]string{
+		"it got a counter": `"name":"Export"`,
+		"it was renewed":   `"counter":"exports","expires_at":"AT"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachWorld(t, func(w *world) {
+				s := w.licenseSpring("")
+				late := *s
+				late.world = w.replicaOn(deafBus{w.bus.Bus})
+				id, key := w.with(`"license_type":"consumption","counters":[{"name":"exports","limit":5}],` +
+					`"entitlements":[{"code":"export",` + strings.ReplaceAll(more, "AT", w.at(time.Hour)) + `}]`)
+				s.object(s.post("activate_license", key, "pc", ""))
+				w.clock.Advance(2 * time.Hour)
+				late.object(late.get("check_license", key, "pc"))
+				w.must(w.manage(http.MethodPut, "/"+id+"/entitlements/export", `{"counter":"exports"}`), http.StatusOK)
+				got := late.object(late.post("add_feature_consumption", key, "pc", `,"feature":"export"`))
+				if got["total_consumptions"] != 1.0 || got["max_consumptions"] != 5.0 {
+					t.Errorf("consumed: %v", got)
+				}
+				w.wantUsed(id, "exports", 1)
+			})
+		})
+	}
+}

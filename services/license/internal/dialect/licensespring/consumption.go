@@ -40,7 +40,7 @@ func (d *Dialect) addConsumption(c *gin.Context, s *subject) error {
 	if t == nil {
 		return errNoConsumption
 	}
-	used, err := d.consume(c, s, counter.Use{Amounts: map[string]int64{t.Name: s.sent.amount()}})
+	done, err := d.consume(c, s, counter.Use{Amounts: map[string]int64{t.Name: s.sent.amount()}})
 	if err != nil {
 		return err
 	}
@@ -48,22 +48,32 @@ func (d *Dialect) addConsumption(c *gin.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	return d.answer(c, consumedBody{ID: n.License, consumption: newConsumption(t, used), Company: company{companyID}})
+	return d.answer(c, consumedBody{
+		ID: n.License, consumption: newConsumption(t, done.States[0].Used), Company: company{companyID},
+	})
 }
 
 func (d *Dialect) addFeatureConsumption(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")
 	}
-	used, err := d.consume(c, s, counter.Use{Entitlement: s.sent.Feature, Amount: s.sent.amount()})
+	code := s.sent.Feature
+	done, err := d.consume(c, s, counter.Use{Entitlement: code, Amount: s.sent.amount()})
 	if err != nil {
 		return err
 	}
-	f, n, err := d.feature(c.Request.Context(), s)
+	// Of the license as it was counted on: what memory has of it may be older.
+	e, _ := done.License.Entitlement(code)
+	q := integration.NumberQuery{License: s.ID, Features: []string{code}}
+	n, err := d.Numbers.Numbers(c.Request.Context(), q)
 	if err != nil {
 		return err
 	}
-	f.consumption.TotalConsumptions = used
+	used := map[string]int64{e.Counter: done.States[0].Used}
+	f := newFeature(&e, &done.License.Terms, n.Features[code], used)
+	if f.consumption == nil { // it lost its counter since the operation that is repeated
+		return licensing.ErrEntitlementMissing
+	}
 	return d.answer(c, featureConsumedBody{
 		ID:              f.ID,
 		LicenseID:       n.License,
@@ -82,23 +92,19 @@ func (r *request) amount() int64 {
 	return *r.Consumptions
 }
 
-// consume counts, and returns what the counter shows then. An Idempotency-Key, which clients may add, names the
+// consume counts. An Idempotency-Key, which clients may add, names the
 // operation: the protocol has no name for it, so that calls without it that come twice count twice.
-func (d *Dialect) consume(c *gin.Context, s *subject, u counter.Use) (used int64, err error) {
+func (d *Dialect) consume(c *gin.Context, s *subject, u counter.Use) (counter.Consumption, error) {
 	u.Member = "consumptions"
 	name, f := jsonbody.Identifier(c.GetHeader("Idempotency-Key")), apierr.Fields{}
 	if f.MaxLen("Idempotency-Key", name, maxText); len(f) > 0 {
-		return 0, f.Err()
+		return counter.Consumption{}, f.Err()
 	}
 	if name != "" {
 		scope := signerOf(c).Integration.ID + "\x00" + s.client.HardwareID
 		u.OperationID = counter.KeyedOperation(scope, name)
 	}
-	done, err := d.Counters.Consume(c.Request.Context(), s.key, s.client, u)
-	if err != nil {
-		return 0, err
-	}
-	return done.States[0].Used, nil
+	return d.Counters.Consume(c.Request.Context(), s.key, s.client, u)
 }
 
 // checkedFeature is the answer to a check of a product feature.

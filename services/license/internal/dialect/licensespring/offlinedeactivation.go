@@ -1,8 +1,11 @@
 package licensespring
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,15 +57,9 @@ func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 			return err
 		}
 	}
-	for _, f := range o.ProductFeatures {
-		code := f.Code
-		if code == "" {
-			code = f.Feature
-		}
-		if f.Consumptions == nil || *f.Consumptions == 0 {
-			continue
-		}
-		if err := consume(code, counter.Use{Entitlement: code, Amount: *f.Consumptions}); err != nil {
+	amounts := o.featureAmounts()
+	for _, code := range slices.Sorted(maps.Keys(amounts)) {
+		if err := consume(code, counter.Use{Entitlement: code, Amount: amounts[code]}); err != nil {
 			return err
 		}
 	}
@@ -74,4 +71,15 @@ func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
 		return err
 	}
 	return nil // variables that are refused do not keep the seat
+}
+
+// featureAmounts are what was consumed of each product feature, also where the file has one several times.
+func (o *offlineRequest) featureAmounts() map[string]int64 {
+	amounts := map[string]int64{}
+	for _, f := range o.ProductFeatures {
+		if f.Consumptions != nil && *f.Consumptions != 0 {
+			amounts[cmp.Or(f.Code, f.Feature)] += *f.Consumptions
+		}
+	}
+	return amounts
 }
