@@ -58,3 +58,25 @@ func TestOfflineTokenRace(t *testing.T) {
 		}
 	})
 }
+
+// TestTheLastSecondOfALicense: what is given out ends at a whole second, and so would have ended already.
+func TestTheLastSecondOfALicense(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.clock.Set(w.clock.Now().Truncate(time.Second).Add(1300 * time.Millisecond))
+		end := w.clock.Now().Add(time.Hour + 400*time.Millisecond).Format(time.RFC3339Nano)
+		id, key := w.with(`"max_devices":1,"expires_at":"` + end + `"`)
+		w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+		w.clock.Advance(time.Hour)
+		if got := w.post("validate", device(key, "pc")); got.body["valid"] != true {
+			w.t.Errorf("validate: %s", got.raw)
+		}
+		for name, got := range map[string]answer{
+			"token": w.call(http.MethodPost, "/api/v1/license/offline-token", `{}`, w.bearer(id, "pc")...),
+			"file":  w.post("license-file", device(key, "pc")),
+		} {
+			if got.status != http.StatusForbidden || got.body["error_code"] != "LICENSE_EXPIRED" {
+				w.t.Errorf("%s: %d %s", name, got.status, got.raw)
+			}
+		}
+	})
+}

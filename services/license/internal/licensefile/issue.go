@@ -238,7 +238,10 @@ func (r *Request) issue(ch *licensing.Change, kid string, c licensing.Client, no
 	if err := r.short(&ch.License); err != nil {
 		return licensing.File{}, err
 	}
-	f.ExpiresAt = r.end(&ch.License, f.IssuedAt)
+	var err error
+	if f.ExpiresAt, err = r.end(&ch.License, f.IssuedAt); err != nil {
+		return licensing.File{}, err
+	}
 	ch.IssueFile(f, c, now)
 	return f, nil
 }
@@ -253,16 +256,12 @@ func withSeats(err error, seated int) error {
 	return err
 }
 
-func (r *Request) end(l *licensing.License, issued time.Time) time.Time {
+func (r *Request) end(l *licensing.License, issued time.Time) (time.Time, error) {
 	hours := l.MaxOfflineHours
 	if r.Hours != nil {
 		hours = *r.Hours
 	}
-	end := issued.Add(time.Duration(hours) * time.Hour)
-	if last := l.UsableUntil(); !last.IsZero() && end.After(last) {
-		return last.Truncate(time.Second)
-	}
-	return end
+	return l.OfflineEnd(issued, time.Duration(hours)*time.Hour)
 }
 
 func newFile(ch *licensing.Change, f licensing.File) File {

@@ -75,9 +75,9 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 	}
 	// Tokens count in whole seconds (RFC 7519, NumericDate); what is promised must not end before what is signed does.
 	issued := now.Truncate(time.Second)
-	expires := issued.Add(time.Duration(life) * time.Hour)
-	if end := l.UsableUntil(); !end.IsZero() && expires.After(end) {
-		expires = end.Truncate(time.Second)
+	expires, err := l.OfflineEnd(issued, time.Duration(life)*time.Hour)
+	if err != nil {
+		return OfflineToken{}, err
 	}
 	return OfflineToken{
 		ID:             newID(),
@@ -90,6 +90,19 @@ func newOfflineToken(l *License, h Holder, hours *int, now time.Time) (OfflineTo
 		LicenseVersion: h.LicenseVersion,
 		Hours:          int(expires.Sub(issued) / time.Hour),
 	}, nil
+}
+
+// OfflineEnd is when that ends which is given out at a whole second for a life without the server: not after the
+// license, and at a whole second, too. Errors: ErrExpired where that leaves nothing.
+func (l *License) OfflineEnd(issued time.Time, life time.Duration) (time.Time, error) {
+	end, last := issued.Add(life), l.UsableUntil()
+	if last.IsZero() || !end.After(last) {
+		return end, nil
+	}
+	if end = last.Truncate(time.Second); !end.After(issued) {
+		return time.Time{}, &RefusedError{refusal{ErrExpired}, Request{License: l, Seated: true, Now: last}}
+	}
+	return end, nil
 }
 
 // noteOffline remembers the token with the device, so that its seat is not freed while the token lives.
