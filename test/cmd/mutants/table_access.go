@@ -82,6 +82,14 @@ var credentials = []mutant{
 		pkg:    authTests, tests: "TestReuseRevokesTheFamily",
 	},
 	{
+		name:   "sign-in-outlived",
+		breaks: "the tokens of a device are refreshed after the password of its user was reset",
+		dir:    "services/auth/internal/credential",
+		in:     "rotate",
+		edit:   never("f.voidFor(standing)"),
+		pkg:    authTests, tests: "TestRefreshAfterAPasswordReset",
+	},
+	{
 		name:   "family-revocation-unasked",
 		breaks: "access tokens of a revoked family pass at license",
 		dir:    "services/license/internal/api",
