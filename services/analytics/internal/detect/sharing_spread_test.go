@@ -134,6 +134,8 @@ func spreadStories() []story {
 			}
 			return s
 		}, nil, ""},
+		{"nine networks at random without sessions, as a carrier with nine ranges has (docs/detection.md)",
+			func() *scenario { return wanders("", many(9)...) }, nil, ""},
 		{"carrier that gives each call another address", func() *scenario { return wanders("", carrier()...) },
 			nil, ""},
 		{"carrier that gives each call another address, with one session",
