@@ -43,7 +43,7 @@ func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, afte
 		return writeComponents(tx, s.keys.Ring, after)
 	}
 	res := tx.Table("devices").Where("id = ? AND is_active = ?", after.ID, before.IsActive).
-		Updates(deviceChanges(after))
+		Updates(deviceChanges(&before, after))
 	if err := wroteOne(res, "device"); err != nil {
 		return err
 	}
@@ -150,6 +150,12 @@ func (r *lockedReads) devices() *gorm.DB {
 	return r.tx.Session(&gorm.Session{}).Table("devices").Where("license_id = ?", r.licenseID)
 }
 
+// unlocked are devices that are only compared. The license is locked, so nobody changes them but the batches of seen.go,
+// which lock many devices in the order of their ids: who took these in another would wait for them in a circle.
+func (r *lockedReads) unlocked() *gorm.DB {
+	return r.tx.Session(&gorm.Session{NewDB: true}).Table("devices").Where("license_id = ?", r.licenseID)
+}
+
 func (r *lockedReads) note(rows []deviceRow) []*licensing.Device {
 	found := make([]*licensing.Device, len(rows))
 	for i := range rows {
@@ -163,7 +169,7 @@ func (r *lockedReads) note(rows []deviceRow) []*licensing.Device {
 // NewSince implements licensing.LockedReads.
 func (r *lockedReads) NewSince(since time.Time, limit int) (n int, oldest time.Time, err error) {
 	var times []time.Time
-	err = r.devices().Where("first_activated_at > ?", since).Order("first_activated_at DESC").Limit(limit).
+	err = r.unlocked().Where("first_activated_at > ?", since).Order("first_activated_at DESC").Limit(limit).
 		Pluck("first_activated_at", &times).Error
 	if len(times) > 0 {
 		oldest = times[len(times)-1].UTC()
@@ -243,7 +249,7 @@ func (r *lockedReads) Matching(components map[string]string) ([]licensing.Match,
 		ids[i] = c.DeviceID
 	}
 	var rows []deviceRow
-	if err := r.devices().Where("id IN ?", ids).Find(&rows).Error; err != nil {
+	if err := r.unlocked().Where("id IN ?", ids).Find(&rows).Error; err != nil {
 		return nil, err
 	}
 	byID := map[string]*licensing.Device{}

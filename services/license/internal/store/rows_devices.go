@@ -96,13 +96,9 @@ func (r *deviceRow) profile() licensing.Profile {
 }
 
 // deviceChanges lists the columns that a change may touch; session_data and, but for an activation, last_seen_at are
-// written by the batches of seen.go.
-func deviceChanges(d *licensing.Device) map[string]any {
+// written by the batches of seen.go, and what else they write is left to them where it did not change.
+func deviceChanges(before, d *licensing.Device) map[string]any {
 	changes := map[string]any{
-		"name":                d.Name,
-		"os_name":             d.OSName,
-		"os_version":          d.OSVersion,
-		"app_version":         d.AppVersion,
 		"is_active":           d.IsActive,
 		"activated_at":        d.ActivatedAt,
 		"activated_version":   d.ActivatedVersion,
@@ -117,6 +113,10 @@ func deviceChanges(d *licensing.Device) map[string]any {
 		"enrollment_key_id":   textOrNull(d.EnrollmentKeyID),
 		"public_key":          d.PublicKey,
 		"user_id":             textOrNull(d.UserID),
+	}
+	if before.Profile != d.Profile {
+		changes["name"], changes["os_name"], changes["os_version"], changes["app_version"] =
+			d.Name, d.OSName, d.OSVersion, d.AppVersion
 	}
 	if d.LastSeenAt.Equal(d.ActivatedAt) {
 		changes["last_seen_at"] = d.LastSeenAt
