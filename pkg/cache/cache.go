@@ -49,6 +49,9 @@ type Options struct {
 	Unlinked time.Duration
 	// Link tells whether invalidations arrive. Nil counts as alive and prompt.
 	Link Link
+	// Apart tells that what a caller loads is for this caller alone: it reads within a transaction, whose changes may
+	// never be committed. Nil for nobody.
+	Apart func(ctx context.Context) bool
 }
 
 // Link is the way that invalidations take. bus.Link, which notices a silence after bus.Silence, is one.
@@ -187,12 +190,16 @@ func (c *Cache[K, V]) Held(p *Place[V]) (v V, ok bool) {
 // Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their
 // contexts and ends after a second and a half at the latest. Errors are not kept. A value past its TTL is loaded again;
 // if that fails with apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached
-// tells whether the answer came from memory.
+// tells whether the answer came from memory. A caller that is apart gets what is fresh in memory, or a load of its own.
 func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load Loader[V]) (v V, cached bool, err error) {
 	now := c.clock.Now().UnixMicro()
 	e, ok := c.values.GetIfPresent(k)
 	if ok && c.fresh(e, now) {
 		return e.value, true, nil
+	}
+	if c.opts.Apart != nil && c.opts.Apart(ctx) {
+		v, err = load(ctx)
+		return v, false, err
 	}
 	if !ok || !c.servable(e, now) {
 		return c.load(ctx, k, loadTimeout, load)

@@ -344,3 +344,25 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%d hits, %d misses; want 2 and 1", hits, misses)
 	}
 }
+
+// TestWhatIsLoadedApartIsNotKept, nor shared with who waits for the same value.
+func TestWhatIsLoadedApartIsNotKept(t *testing.T) {
+	type apart struct{}
+	c := cache.New[string, int](cache.Options{
+		Capacity: 10, TTL: time.Hour, Apart: func(ctx context.Context) bool { return ctx.Value(apart{}) != nil },
+	}, clock.NewFake(time.Now()))
+	within := context.WithValue(t.Context(), apart{}, true)
+	fetch := func(ctx context.Context, loaded, want int) {
+		t.Helper()
+		v, cached, err := c.Fetch(ctx, "k", func(context.Context) (int, error) { return loaded, nil })
+		if err != nil || v != want || cached != (loaded != want) {
+			t.Errorf("got %d, cached %v (%v), want %d", v, cached, err, want)
+		}
+	}
+	fetch(within, 1, 1)
+	fetch(within, 2, 2)
+	fetch(t.Context(), 3, 3)
+	fetch(within, 4, 3)
+	c.Drop("k")
+	fetch(within, 5, 5)
+}

@@ -185,7 +185,9 @@ type Blocks struct {
 
 // NewBlocks returns blocks that are read when somebody asks. link tells whether changes of them arrive.
 func NewBlocks(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Blocks {
-	options := cache.Options{Capacity: 1, TTL: validFor, Stale: blocksStale, Unlinked: cache.UnlinkedFor, Link: link}
+	options := cache.Options{
+		Capacity: 1, TTL: validFor, Stale: blocksStale, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,
+	}
 	return &Blocks{db: d, ring: ring, all: cache.New[struct{}, *blockSet](options, c)}
 }
 

@@ -75,7 +75,9 @@ type seat struct{ licenseID, hardwareID string }
 
 // NewLookup returns an empty lookup.
 func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOptions) *Lookup {
-	state := cache.Options{Bytes: o.Bytes / 4, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link}
+	state := cache.Options{
+		Bytes: o.Bytes / 4, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link, Apart: d.InTx,
+	}
 	keys := state
 	keys.TTL = time.Hour
 	licenses := state
@@ -88,7 +90,7 @@ func NewLookup(d *db.DB, register *masterkey.Register, c clock.Clock, o CacheOpt
 		licenses: cache.NewSized(licenses, c, licenseSize),
 		devices:  cache.NewSized(state, c, deviceSize),
 		releases: cache.New[string, map[string]time.Time](cache.Options{
-			Capacity: 100, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link,
+			Capacity: 100, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: o.Link, Apart: d.InTx,
 		}, c),
 		features: cache.New[string, []string](cache.Options{Capacity: 1000, TTL: keys.TTL}, c),
 	}

@@ -29,7 +29,7 @@ type knownRevocations struct {
 
 // NewRevocations returns the list in the database of s.
 func NewRevocations(s *Store, c clock.Clock) *Revocations {
-	options := cache.Options{Capacity: 1, TTL: revocationsFor}
+	options := cache.Options{Capacity: 1, TTL: revocationsFor, Apart: s.db.InTx}
 	return &Revocations{store: s, known: cache.New[struct{}, knownRevocations](options, c)}
 }
 

@@ -43,7 +43,9 @@ type signerSet struct {
 
 // NewSigners returns keys that are read when somebody asks. link tells whether changes of them arrive.
 func NewSigners(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Signers {
-	options := cache.Options{Capacity: 1, TTL: validFor, Stale: signersStale, Unlinked: cache.UnlinkedFor, Link: link}
+	options := cache.Options{
+		Capacity: 1, TTL: validFor, Stale: signersStale, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,
+	}
 	return &Signers{db: d, ring: ring, clock: c, all: cache.New[struct{}, *signerSet](options, c)}
 }
 

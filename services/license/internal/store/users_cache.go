@@ -26,7 +26,9 @@ type Users struct {
 
 // NewUsers returns users that are read when somebody asks. link tells whether changes of them arrive.
 func NewUsers(d *db.DB, c clock.Clock, link cache.Link) *Users {
-	options := cache.Options{Capacity: usersKept, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: link}
+	options := cache.Options{
+		Capacity: usersKept, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,
+	}
 	return &Users{db: d, users: cache.New[string, *licensing.User](options, c)}
 }
 
