@@ -38,6 +38,10 @@ func TestMaintenance(t *testing.T) {
 				http.StatusCreated, "")
 			here.revocations(0)
 			here.update(ended, `{"is_active":false}`) // the list has it once somebody asks, which would write
+			s := here.licenseSpring("")
+			s.object(s.get("check_license", key, "pc")) // makes the key that signs answers
+			_, numberless := here.with(`"entitlements":[{"code":"new"}]`)
+			here.want(here.post("activate", device(numberless, "pc")), http.StatusCreated, "")
 
 			cfg.ReadOnly = true
 			resting := here.maintained(testkit.Open(t, cfg, license.Migrations...))
@@ -61,6 +65,8 @@ func TestMaintenance(t *testing.T) {
 					t.Errorf("%s: %d %v", path, got.status, got.body)
 				}
 			}
+			s.world = resting
+			s.object(s.get("check_license", numberless, "pc"))
 			resting.token()
 			resting.revocations(0)
 			resting.walk(id)

@@ -110,3 +110,15 @@ func (w *world) foreignKeys() (all []foreignKey) {
 	}
 	return all
 }
+
+// TestCodesDifferInCase, also where a bundle has one of them.
+func TestCodesDifferInCase(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.makeProduct("editor", "")
+		w.makeProduct("Editor", "")
+		w.makeProduct("suite", `,"bundle":["editor"]`)
+		w.want(w.products(http.MethodPatch, "/Editor", `{"bundle":["default"]}`), http.StatusOK, "")
+		w.want(w.products(http.MethodDelete, "/Editor", ""), http.StatusOK, "")
+		w.want(w.products(http.MethodDelete, "/editor", ""), http.StatusConflict, "PRODUCT_IN_USE")
+	})
+}

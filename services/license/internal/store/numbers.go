@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -56,7 +57,8 @@ type featureNumberRow struct {
 	NumericID int64
 }
 
-// featureNumbers gives numbers to the codes that have none. Administrators made the codes, so their number is bounded.
+// featureNumbers gives numbers to the codes that have none, unless nothing may be written. Administrators made the codes,
+// so their number is bounded.
 func (s *Store) featureNumbers(ctx context.Context, codes []string) (map[string]int64, error) {
 	numbers := map[string]int64{}
 	if len(codes) == 0 {
@@ -66,12 +68,12 @@ func (s *Store) featureNumbers(ctx context.Context, codes []string) (map[string]
 		return nil, translate(err)
 	}
 	var fresh []featureNumberRow
-	for _, code := range codes {
+	for _, code := range slices.Sorted(slices.Values(codes)) { // in one order, so that nobody waits in a circle
 		if numbers[code] == 0 {
 			fresh = append(fresh, featureNumberRow{Code: code})
 		}
 	}
-	if len(fresh) == 0 {
+	if len(fresh) == 0 || s.db.ReadOnly() {
 		return numbers, nil
 	}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {

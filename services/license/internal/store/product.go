@@ -189,11 +189,10 @@ func productUnused(tx *gorm.DB, p *catalog.Product) error {
 	return nil
 }
 
-// inBundles selects the bundles with a product. In JSON a code stands between quotes; an underscore of it must not
-// stand for any character.
+// inBundles selects the bundles with a product. In JSON a code stands between quotes. LIKE would take a code for one in
+// another case, on SQLite alone.
 func inBundles(tx *gorm.DB, code string) *gorm.DB {
-	return tx.Table("products").
-		Where("bundle LIKE ? ESCAPE '!'", "%\""+strings.ReplaceAll(code, "_", "!_")+"\"%")
+	return tx.Table("products").Where("replace(bundle, ?, '') <> bundle", `"`+code+`"`)
 }
 
 // checkBundle refuses a bundle of products that are not there, or are bundles: a bundle in a bundle would not be
