@@ -33,6 +33,9 @@ const (
 	maxOverlapHours = 8_760
 	// MaxKeys bounds the keys that are kept, ended ones among them: all processes have them in memory.
 	MaxKeys = 10_000
+	// EndedKept is how long a key that has ended, or whose integration was deleted, is still told from one that never
+	// was.
+	EndedKept = 90 * 24 * time.Hour
 )
 
 // What an integration may call unless it is told otherwise: it is shipped in applications, so each client address has

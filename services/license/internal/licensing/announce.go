@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -15,7 +16,7 @@ import (
 const dueBatch = 500
 
 // AnnounceDue tells of every status that has come since the last time, however many replicas look. It returns of how
-// many licenses it told.
+// many licenses it told; one that cannot be changed keeps it from no other.
 func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 	told := 0
 	for {
@@ -24,19 +25,20 @@ func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 			return told, err
 		}
 		progress := 0
+		var failed error
 		for _, id := range ids {
+			announced := false
 			err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
-				if ch.Announce(s.Clock.Now()) {
-					progress++
-				}
+				announced = ch.Announce(s.Clock.Now())
 				return nil
 			})
-			if err != nil {
-				return told, err
+			if err == nil && announced {
+				progress++
 			}
+			failed = errors.Join(failed, err)
 		}
 		if told += progress; len(ids) < dueBatch || progress == 0 {
-			return told, nil
+			return told, failed
 		}
 	}
 }

@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -53,13 +54,15 @@ func (l *License) setExpiry(end, now time.Time) {
 }
 
 // AnnounceExpiring sends license.expiring for the licenses that have come within 30, 7 or 1 days of their end, once per
-// license and period, however many replicas look. It returns how many it sent.
+// license and period, however many replicas look. It returns how many it sent; a license that cannot be changed keeps it
+// from no other.
 func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 	sent := 0
+	var failed error
 	for _, days := range noticeDays {
 		ids, err := s.Store.Expiring(ctx, s.Clock.Now(), days, 500)
 		if err != nil {
-			return sent, err
+			return sent, errors.Join(failed, err)
 		}
 		for _, id := range ids {
 			announced := false
@@ -67,15 +70,13 @@ func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 				announced = ch.announce(days, s.Clock.Now())
 				return nil
 			})
-			if err != nil {
-				return sent, err
-			}
-			if announced {
+			failed = errors.Join(failed, err)
+			if err == nil && announced {
 				sent++
 			}
 		}
 	}
-	return sent, nil
+	return sent, failed
 }
 
 // announce decides again under the lock: another replica may have been faster.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -159,6 +160,11 @@ func checkProducts(tx *gorm.DB, member string, codes []string) error {
 
 func (s *Store) addIntegrationKey(tx *gorm.DB, k *integration.Key) error {
 	if err := s.keys.Guard(tx); err != nil {
+		return err
+	}
+	const over = `DELETE FROM integration_keys WHERE valid_until <= @since
+		OR integration_id IN (SELECT id FROM integrations WHERE deleted_at <= @since)`
+	if err := tx.Exec(over, sql.Named("since", s.clock.Now().Add(-integration.EndedKept))).Error; err != nil {
 		return err
 	}
 	var kept int64

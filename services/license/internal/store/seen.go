@@ -59,7 +59,9 @@ func (s *Seen) Seen(now licensing.Sighting) {
 
 // follow adds to what was last seen of a device what was seen after it.
 func follow(last, now *licensing.Sighting) {
-	last.At = now.At
+	if now.At.After(last.At) {
+		last.At = now.At
+	}
 	// a version that was said belongs to the system that is stored
 	last.Said = last.Stored.With(last.Said).With(now.Said)
 	if now.SessionData != nil {
@@ -196,7 +198,8 @@ func (s *Seen) writeMore(ctx context.Context, batch []*licensing.Sighting) error
 func isNews(seen *licensing.Sighting) bool { return seen.Stored.With(seen.Said) != seen.Stored }
 
 func sightingChanges(seen *licensing.Sighting) map[string]any {
-	changes := map[string]any{"last_seen_at": seen.At}
+	changes := map[string]any{"last_seen_at": gorm.Expr(
+		"CASE WHEN last_seen_at > ? THEN last_seen_at ELSE ? END", seen.At, seen.At)} // another replica may know more
 	if seen.SessionData != nil {
 		changes["session_data"] = string(seen.SessionData)
 	}

@@ -174,3 +174,21 @@ func TestSightingsThatWaitAreBounded(t *testing.T) {
 		t.Errorf("%d wait, %v", len(seen.pending), seen.pending[again])
 	}
 }
+
+// TestAnEarlierSighting that another replica writes later is not the last one.
+func TestAnEarlierSighting(t *testing.T) {
+	eachSightings(t, func(t *testing.T, s *sightings) {
+		plain, talks := s.device("plain"), s.device("talks")
+		for i, minutes := range []int{2, 1} {
+			at := noon.Add(time.Duration(minutes) * time.Minute)
+			s.seen[i].Seen(licensing.Sighting{DeviceID: plain, At: at})
+			s.seen[i].Seen(licensing.Sighting{DeviceID: talks, At: at, SessionData: []byte(`{}`)})
+			s.seen[i].flush(t.Context())
+		}
+		for _, id := range []string{plain, talks} {
+			if got, want := s.lastSeen(id), noon.Add(2*time.Minute); !got.Equal(want) {
+				t.Errorf("last seen at %v, want %v", got, want)
+			}
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -67,5 +68,45 @@ func TestNewKeysOfAnIntegrationAreFound(t *testing.T) {
 		want("after a stranger", false, key, id)
 		r.clock.Advance(time.Second)
 		want("a second after the stranger", true, key, id)
+	})
+}
+
+// TestKeysThatHaveEndedAreForgotten, those of integrations that were deleted, too, so that there is always room.
+func TestKeysThatHaveEndedAreForgotten(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		key := func(of string) integration.Key {
+			return integration.Key{
+				ID: uuid.NewString(), IntegrationID: of, APIKeyHash: secret.Hash(uuid.NewString()), SharedKey: "s",
+				ClientID: uuid.NewString(), ClientSecret: "c", CreatedAt: r.clock.Now(),
+			}
+		}
+		none := func(*integration.Integration) []proto.Message { return nil }
+		add := func() (id string) {
+			t.Helper()
+			id = uuid.NewString()
+			i := integration.Integration{ID: id, Kind: "licensespring", Name: "x", CreatedAt: r.clock.Now()}
+			if err := r.store.AddIntegration(t.Context(), i, key(id), nil); err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		rotated, deleted := add(), add()
+		rotate := func(want int64) {
+			t.Helper()
+			var kept int64
+			_, err := r.store.RotateIntegrationKey(t.Context(), key(rotated), r.clock.Now().Add(time.Hour), none)
+			again := d.Read(t.Context()).Table("integration_keys").Count(&kept).Error
+			if err != nil || again != nil || kept != want {
+				t.Errorf("%d keys are kept, want %d (%v, %v)", kept, want, err, again)
+			}
+		}
+		if err := r.store.DeleteIntegration(t.Context(), deleted, r.clock.Now(), none); err != nil {
+			t.Fatal(err)
+		}
+		rotate(3)
+		r.clock.Advance(integration.EndedKept)
+		rotate(3) // that of the deleted one has gone
+		r.clock.Advance(2 * time.Hour)
+		rotate(3) // the first has
 	})
 }
