@@ -54,8 +54,8 @@ func (l *License) setExpiry(end, now time.Time) {
 }
 
 // AnnounceExpiring sends license.expiring for the licenses that have come within 30, 7 or 1 days of their end, once per
-// license and period, however many replicas look. It returns how many it sent; a license that cannot be changed keeps it
-// from no other.
+// license and period, however many replicas look. It returns how many it sent; a license that cannot be changed keeps
+// it from no other.
 func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 	sent := 0
 	var failed error

@@ -57,8 +57,8 @@ type featureNumberRow struct {
 	NumericID int64
 }
 
-// featureNumbers gives numbers to the codes that have none, unless nothing may be written. Administrators made the codes,
-// so their number is bounded.
+// featureNumbers gives numbers to the codes that have none, unless nothing may be written. Administrators made the
+// codes, so their number is bounded.
 func (s *Store) featureNumbers(ctx context.Context, codes []string) (map[string]int64, error) {
 	numbers := map[string]int64{}
 	if len(codes) == 0 {

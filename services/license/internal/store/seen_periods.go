@@ -32,7 +32,8 @@ func (s *Seen) goOn(ctx context.Context, now time.Time) error {
 			return res.Error
 		}
 		begun := seenPeriod{BeganAt: now, Until: now}
-		if err := tx.Table("seen_periods").Clauses(clause.OnConflict{DoNothing: true}).Create(&begun).Error; err != nil {
+		begin := tx.Table("seen_periods").Clauses(clause.OnConflict{DoNothing: true})
+		if err := begin.Create(&begun).Error; err != nil {
 			return err
 		}
 		return tx.Exec("DELETE FROM seen_periods WHERE until < ?", now.Add(-seenKept)).Error
