@@ -18,25 +18,38 @@ import (
 // Upsert inserts rows, structs of columns, or overwrites those that have the same key; nothing for no rows. The columns
 // are no JSON. On PostgreSQL the rows are one parameter, so that the statement is the same however many they are.
 func Upsert[T any](tx *gorm.DB, table string, rows []T, key ...string) error {
+	for _, query := range Upserting(table, rows, key...) {
+		if err := query(tx).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Upserting is Upsert as queries for Pipeline, which may send others beside them.
+func Upserting[T any](table string, rows []T, key ...string) []Query {
 	if len(rows) == 0 {
 		return nil
 	}
-	if tx.Name() != "postgres" {
-		conflict := clause.OnConflict{UpdateAll: true}
-		for _, column := range key {
-			conflict.Columns = append(conflict.Columns, clause.Column{Name: column})
+	return []Query{func(tx *gorm.DB) *gorm.DB {
+		if tx.Name() != "postgres" {
+			conflict := clause.OnConflict{UpdateAll: true}
+			for _, column := range key {
+				conflict.Columns = append(conflict.Columns, clause.Column{Name: column})
+			}
+			return tx.Table(table).Clauses(conflict).Create(&rows)
 		}
-		return tx.Table(table).Clauses(conflict).Create(&rows).Error
-	}
-	fields, err := columnsOf(rows[0])
-	if err != nil {
-		return err
-	}
-	document, err := documentOf(tx.Statement.Context, fields, rows)
-	if err != nil {
-		return err
-	}
-	return tx.Exec(upsertSQL(table, fields, key), document).Error
+		fields, err := columnsOf(rows[0])
+		var document string
+		if err == nil {
+			document, err = documentOf(tx.Statement.Context, fields, rows)
+		}
+		if err != nil {
+			_ = tx.AddError(err)
+			return tx
+		}
+		return tx.Exec(upsertSQL(table, fields, key), document)
+	}}
 }
 
 var parsedRows sync.Map // schema.Parse keeps what it has parsed

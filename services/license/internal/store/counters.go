@@ -11,6 +11,8 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/trace"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/batch"
@@ -34,9 +36,9 @@ func NewCounters(s *Store) *Counters {
 
 // counterChange is one call that changes counters.
 type counterChange struct {
-	ctx context.Context // only for its trace
 	counter.Selection
 	decide func(*counter.Ledger) error
+	trace  string // goes with its events
 }
 
 func (c counterChange) licenseID() string { return c.LicenseID }
@@ -52,7 +54,7 @@ func (s *Counters) Change(ctx context.Context, selected counter.Selection, decid
 	if !uid.Is(selected.LicenseID) {
 		return licensing.ErrNotFound
 	}
-	c := counterChange{ctx, selected, decide}
+	c := counterChange{selected, decide, trace.Parent(ctx)}
 	if !s.db.InTx(ctx) {
 		if r, err := s.together.Do(ctx, c); err != nil || r.settled {
 			return translate(cmp.Or(err, r.err))
@@ -85,27 +87,46 @@ func (s *Counters) runChanges(ctx context.Context, changes []counterChange) ([]c
 func (s *Counters) run(
 	ctx context.Context, changes []counterChange, lock clause.Locking,
 ) (all []counterResult, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+	err = s.db.TxEnding(ctx, func(ctx context.Context, tx *gorm.DB) ([]db.Query, error) {
 		ledgers, err := loadLedgers(tx, changes, lock)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		all = make([]counterResult, len(changes))
-		for i, c := range changes {
-			l := ledgers[c.LicenseID]
-			if l == nil {
-				continue
-			}
-			told := len(l.Events())
-			all[i] = counterResult{settled: true, err: c.decide(l.Ledger)}
-			traced := trace.With(ctx, trace.Parent(c.ctx))
-			if err := s.publish(traced, tx, c.LicenseID, l.Events()[told:]); err != nil {
-				return err
-			}
+		var events []event.Event
+		if all, events, err = ledgers.decideAll(changes, s.clock.Now()); err != nil {
+			return nil, err
 		}
-		return writeLedgers(ctx, tx, ledgers)
+		for _, e := range events {
+			db.AfterCommit(ctx, func() { s.committed(e) })
+		}
+		writes, err := s.outbox.Adding(ctx, events)
+		return append(writes, ledgers.writing(ctx)...), err
 	})
 	return all, err
+}
+
+// decideAll lets each change decide, in their order, and gathers the events.
+func (held ledgers) decideAll(changes []counterChange, now time.Time) (
+	all []counterResult, events []event.Event, err error,
+) {
+	all = make([]counterResult, len(changes))
+	for i, c := range changes {
+		l := held[c.LicenseID]
+		if l == nil {
+			continue
+		}
+		told := len(l.Events())
+		all[i] = counterResult{settled: true, err: c.decide(l.Ledger)}
+		for _, msg := range l.Events()[told:] {
+			e, err := event.New(licensing.Source, c.LicenseID, now, msg)
+			if err != nil {
+				return nil, nil, err
+			}
+			e.Trace = c.trace
+			events = append(events, e)
+		}
+	}
+	return all, events, nil
 }
 
 // Read implements counter.Store.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -186,8 +187,8 @@ func (r *ledgerRows) add(licenseID string, l *ledger) {
 	}
 }
 
-// writeLedgers writes what differs from what was loaded, one statement for each table.
-func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
+// writing is what writes what differs from what was loaded, one statement for each table.
+func (held ledgers) writing(ctx context.Context) []db.Query {
 	var rows ledgerRows
 	for id, l := range held {
 		rows.add(id, l)
@@ -195,18 +196,11 @@ func writeLedgers(ctx context.Context, tx *gorm.DB, held ledgers) error {
 			db.AfterCommit(ctx, l.AfterCommit)
 		}
 	}
-	err := db.Upsert(tx, "counters", rows.counters, "license_id", "name")
-	if err == nil {
-		err = db.Upsert(tx, "counter_devices", rows.parts, "license_id", "hardware_id", "counter")
-	}
-	if err == nil {
-		err = db.Upsert(tx, "counter_operations", rows.operations, "license_id", "operation_id")
-	}
-	if err == nil {
-		err = db.Upsert(tx, "usage_reports", rows.reports, "license_id", "device_id", "report_id")
-	}
-	if err == nil {
-		err = db.Upsert(tx, "counter_history", rows.entries, "id")
-	}
-	return err
+	return slices.Concat(
+		db.Upserting("counters", rows.counters, "license_id", "name"),
+		db.Upserting("counter_devices", rows.parts, "license_id", "hardware_id", "counter"),
+		db.Upserting("counter_operations", rows.operations, "license_id", "operation_id"),
+		db.Upserting("usage_reports", rows.reports, "license_id", "device_id", "report_id"),
+		db.Upserting("counter_history", rows.entries, "id"),
+	)
 }
