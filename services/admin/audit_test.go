@@ -33,8 +33,9 @@ type auditAnswer struct {
 		RequestID  *string `json:"request_id"`
 	}
 	Page, Total int
-	PerPage     int `json:"per_page"`
-	TotalPages  int `json:"total_pages"`
+	NextCursor  *string `json:"next_cursor"`
+	PerPage     int     `json:"per_page"`
+	TotalPages  int     `json:"total_pages"`
 }
 
 // audit waits until the log has total entries of the query.
@@ -95,6 +96,14 @@ func TestAuditGathersWhatServicesRecord(t *testing.T) {
 		if page := s.audit("?actor_id=a1&per_page=1&page=2", 2); len(page.Entries) != 1 || page.TotalPages != 2 ||
 			page.Entries[0].AuditID != one.ID {
 			t.Errorf("%+v", page)
+		}
+		first := s.audit("?actor_id=a1&per_page=1", 2)
+		if first.NextCursor == nil {
+			t.Fatal("no cursor, though an entry follows")
+		}
+		rest := s.audit("?actor_id=a1&per_page=1&cursor="+*first.NextCursor, 2)
+		if len(rest.Entries) != 1 || rest.Entries[0].AuditID != one.ID || rest.Page != 0 || rest.NextCursor != nil {
+			t.Errorf("%+v", rest)
 		}
 		if past := s.audit("?actor_id=a1&page=9", 2); len(past.Entries) != 0 {
 			t.Errorf("%+v", past)

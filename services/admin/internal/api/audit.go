@@ -33,11 +33,16 @@ type entryBody struct {
 }
 
 // auditFilters are the parameters of searchAudit.
-var auditFilters = []string{"license_id", "actor_id", "action", "after", "before", "page", "per_page"}
+var auditFilters = []string{"license_id", "actor_id", "action", "after", "before", "page", "per_page", "cursor"}
 
 type entriesBody struct {
 	Entries []entryBody `json:"entries"`
-	httpx.Page
+	// Page is null where a cursor was asked for.
+	Page       *int    `json:"page"`
+	PerPage    int     `json:"per_page"`
+	Total      int     `json:"total"`
+	TotalPages int     `json:"total_pages"`
+	NextCursor *string `json:"next_cursor"`
 }
 
 func (a *API) searchAudit(c *gin.Context) error {
@@ -45,12 +50,19 @@ func (a *API) searchAudit(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	entries, total, err := a.Audit.Search(c.Request.Context(), f)
+	found, err := a.Audit.Search(c.Request.Context(), f)
 	if err != nil {
 		return err
 	}
-	body := entriesBody{Entries: []entryBody{}, Page: p.Of(total)}
-	for _, e := range entries {
+	p = p.Of(found.Total)
+	body := entriesBody{Entries: []entryBody{}, PerPage: p.PerPage, Total: p.Total, TotalPages: p.TotalPages}
+	if f.Behind == nil {
+		body.Page = &p.Page
+	}
+	if next := found.Next; next != nil {
+		body.NextCursor = new(httpx.Cursor{At: next.At, Key: next.ID}.String())
+	}
+	for _, e := range found.Entries {
 		body.Entries = append(body.Entries, newEntryBody(e))
 	}
 	c.JSON(http.StatusOK, body)
@@ -75,8 +87,27 @@ func auditFilter(c *gin.Context) (audit.Filter, httpx.Page, error) {
 	if f.After, err = httpx.QueryTime(c, "after"); err != nil {
 		return f, p, err
 	}
-	f.Before, err = httpx.QueryTime(c, "before")
+	if f.Before, err = httpx.QueryTime(c, "before"); err != nil {
+		return f, p, err
+	}
+	f.Behind, err = queryCursor(c)
 	return f, p, err
+}
+
+// queryCursor reads where an answer before ended; nil where it is absent.
+func queryCursor(c *gin.Context) (*audit.Position, error) {
+	text, err := httpx.QueryText(c, "cursor", maxText)
+	if text == "" || err != nil {
+		return nil, err
+	}
+	if c.Query("page") != "" {
+		return nil, apierr.InvalidField("cursor", "send page or cursor, not both")
+	}
+	p := httpx.ParseCursor(text)
+	if p == nil || p.At.Year() < 1970 || p.At.Year() > 9999 || !uid.Is(p.Key) {
+		return nil, apierr.InvalidField("cursor", "must be the next_cursor of another answer")
+	}
+	return &audit.Position{At: p.At, ID: p.Key}, nil
 }
 
 // queryLicenseID reads the filter by license; an absent one is "".

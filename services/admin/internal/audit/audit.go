@@ -49,8 +49,24 @@ type Filter struct {
 	LicenseID, ActorID, Action string
 	// After is inclusive, Before exclusive.
 	After, Before *time.Time
-	// Page counts from 1.
+	// Page counts from 1; Behind takes its place where it is not nil.
 	Page, PerPage int
+	Behind        *Position
+}
+
+// Position is the place of an entry in the log.
+type Position struct {
+	At time.Time
+	ID string
+}
+
+// Found is what a search found.
+type Found struct {
+	Entries []Entry
+	// Total is how many entries match in all.
+	Total int
+	// Next is the last of Entries where more follow, else nil.
+	Next *Position
 }
 
 // NewEntry is the entry of a recorded change that traveled as the event id and happened at the time at. An error means

@@ -8,6 +8,6 @@ type Log interface {
 	Append(ctx context.Context, entries []Entry) error
 	// Erase cleans the entries of an erased customer, those of later too.
 	Erase(ctx context.Context, x Erasure) error
-	// Search answers one page, newest first, and how many entries match in all.
-	Search(ctx context.Context, f Filter) (page []Entry, total int, err error)
+	// Search finds one page, newest first.
+	Search(ctx context.Context, f Filter) (Found, error)
 }

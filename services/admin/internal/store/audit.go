@@ -53,22 +53,30 @@ func (s *Store) Append(ctx context.Context, entries []audit.Entry) error {
 }
 
 // Search implements audit.Log.
-func (s *Store) Search(ctx context.Context, f audit.Filter) ([]audit.Entry, int, error) {
+func (s *Store) Search(ctx context.Context, f audit.Filter) (audit.Found, error) {
 	var total int64
 	if err := s.matching(ctx, f).Count(&total).Error; err != nil {
-		return nil, 0, db.Error(fmt.Errorf("count audit entries: %w", err))
+		return audit.Found{}, db.Error(fmt.Errorf("count audit entries: %w", err))
+	}
+	find := s.matching(ctx, f).Order("occurred_at DESC, audit_id DESC").Limit(f.PerPage + 1)
+	if f.Behind != nil {
+		find = find.Where("(occurred_at, audit_id) < (?, ?)", f.Behind.At, f.Behind.ID)
+	} else {
+		find = find.Offset((f.Page - 1) * f.PerPage)
 	}
 	var rows []entryRow
-	err := s.matching(ctx, f).Order("occurred_at DESC, audit_id DESC").
-		Limit(f.PerPage).Offset((f.Page - 1) * f.PerPage).Find(&rows).Error
-	if err != nil {
-		return nil, 0, db.Error(fmt.Errorf("list audit entries: %w", err))
+	if err := find.Find(&rows).Error; err != nil {
+		return audit.Found{}, db.Error(fmt.Errorf("list audit entries: %w", err))
 	}
-	entries := make([]audit.Entry, len(rows))
-	for i, row := range rows {
-		entries[i] = row.entry()
+	found := audit.Found{Entries: make([]audit.Entry, min(len(rows), f.PerPage)), Total: int(total)}
+	for i := range found.Entries {
+		found.Entries[i] = rows[i].entry()
 	}
-	return entries, int(total), nil
+	if len(rows) > f.PerPage {
+		last := &found.Entries[f.PerPage-1]
+		found.Next = &audit.Position{At: last.OccurredAt, ID: last.ID}
+	}
+	return found, nil
 }
 
 func (s *Store) matching(ctx context.Context, f audit.Filter) *gorm.DB {

@@ -2,11 +2,8 @@ package manage
 
 import (
 	"context"
-	"encoding/base64"
 	"net/http"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -53,7 +50,7 @@ func querySpanOf(c *gin.Context, size, most int, fits func(*licensing.Position) 
 	if c.Query("page") != "" {
 		return span, apierr.InvalidField("cursor", "send page or cursor, not both")
 	}
-	if span.After = decodeCursor(cursor); span.After == nil || !fits(span.After) {
+	if span.After = (*licensing.Position)(httpx.ParseCursor(cursor)); span.After == nil || !fits(span.After) {
 		return span, apierr.InvalidField("cursor", "must be the next_cursor of another answer")
 	}
 	return span, nil
@@ -106,7 +103,7 @@ func newCountedBody[T any](span licensing.Span, p licensing.Page[T]) pageBody {
 		body.Page = &span.Page
 	}
 	if p.Next != nil {
-		body.NextCursor = new(encodeCursor(*p.Next))
+		body.NextCursor = new(httpx.Cursor(*p.Next).String())
 	}
 	return body
 }
@@ -124,31 +121,4 @@ func shortPage[T any](all []T, span licensing.Span) licensing.Page[T] {
 		page.Next = &licensing.Position{Key: strconv.Itoa(to)}
 	}
 	return page
-}
-
-// encodeCursor hides a position in one word, so that nobody takes it for more than it is.
-func encodeCursor(p licensing.Position) string {
-	at := ""
-	if !p.At.IsZero() {
-		at = strconv.FormatInt(p.At.UnixMicro(), 36)
-	}
-	return base64.RawURLEncoding.EncodeToString([]byte(at + " " + p.Key))
-}
-
-// decodeCursor is nil for what is no cursor.
-func decodeCursor(cursor string) *licensing.Position {
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	at, key, ok := strings.Cut(string(text), " ")
-	if err != nil || !ok || key == "" {
-		return nil
-	}
-	p := &licensing.Position{Key: key}
-	if at != "" {
-		micros, err := strconv.ParseInt(at, 36, 64)
-		if err != nil {
-			return nil
-		}
-		p.At = time.UnixMicro(micros).UTC()
-	}
-	return p
 }

@@ -40,11 +40,11 @@ func search(t *testing.T, s Subject, f audit.Filter) ([]audit.Entry, int) {
 	if f.Page == 0 {
 		f.Page, f.PerPage = 1, 50
 	}
-	found, total, err := s.Audit.Search(t.Context(), f)
+	found, err := s.Audit.Search(t.Context(), f)
 	if err != nil {
 		t.Fatalf("search: %v", err)
 	}
-	return found, total
+	return found.Entries, found.Total
 }
 
 func duplicatesAreOne(t *testing.T, s Subject) {
@@ -117,6 +117,31 @@ func pages(t *testing.T, s Subject) {
 	}
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// readingOn reads the log by the ends of pages, while entries come.
+func readingOn(t *testing.T, s Subject) {
+	var want, got []string
+	for n := range 7 {
+		e := entry(t, n/3, nil)
+		appendAll(t, s, e)
+		want = append([]string{e.ID}, want...)
+	}
+	f := audit.Filter{Page: 1, PerPage: 3}
+	for range 3 {
+		found, err := s.Audit.Search(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, ids(found.Entries)...)
+		if f.Behind = found.Next; f.Behind == nil {
+			break
+		}
+		appendAll(t, s, entry(t, 60, nil))
+	}
+	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" || f.Behind != nil {
+		t.Errorf("next %v\n%s", f.Behind, diff)
 	}
 }
 

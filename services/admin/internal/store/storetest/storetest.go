@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		"audit: delivered twice is one entry":      duplicatesAreOne,
 		"audit: searched by each filter":           searchFilters,
 		"audit: pages do not overlap":              pages,
+		"audit: a cursor reads on":                 readingOn,
 		"audit: entry comes back as it was stored": entryRoundTrip,
 		"audit: customers are erased":              erases,
 	} {
