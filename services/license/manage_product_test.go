@@ -113,7 +113,7 @@ func TestALicenseNamesItsProduct(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.products("POST", "", `{"code":"editor","name":"The Editor"}`), http.StatusCreated, "")
 		for text, want := range map[string]string{
-			"editor": "editor", "The Editor": "editor", "": "default", "pro": "pro",
+			"editor": "editor", "The Editor": "editor", "default": "default", "pro": "pro",
 			"Pro Suite 2.0 (EU)": "Pro-Suite-2.0-EU", "Прога": "product",
 			strings.Repeat("é x", 80): strings.TrimSuffix(strings.Repeat("x-", 28), "-"),
 		} {
@@ -125,6 +125,13 @@ func TestALicenseNamesItsProduct(t *testing.T) {
 					w.t.Errorf("%q became %v, want %s", text, got, want)
 				}
 			}
+		}
+		for _, empty := range []string{`""`, `" "`} {
+			w.want(w.manage("POST", "", `{"customer_id":"a","product":`+empty+`}`), http.StatusBadRequest,
+				"VALIDATION_ERROR")
+		}
+		if none := w.manage("POST", "", `{"customer_id":"a","product":null}`); none.body["product"] != "default" {
+			w.t.Errorf("without a product: %s", none.raw)
 		}
 		other := w.manage("POST", "", `{"customer_id":"a","product":"Другая"}`).body["product"].(string)
 		if !strings.HasPrefix(other, "product-") || len(other) != len("product-12345678") {

@@ -32,6 +32,7 @@ import (
 //	text:"identifier"  reads text, or the texts of a list, as Identifier does, before control characters are
 //	                   looked for
 //	text:"key"         reads the same for license keys, within which line breaks and tabs are let pass
+//	empty:"no"         refuses text that is empty, which is not the same as absent
 //	time:"end"         reads a time.Time as an End
 //	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it
 //

@@ -17,6 +17,7 @@ type member struct {
 	identifier bool
 	// spaced lets white space that is a control character stand within.
 	spaced bool
+	filled bool // text that must not be empty
 	end    bool // a time that ends something
 	max    int  // entries of a list, 0 = any number
 }
@@ -75,6 +76,7 @@ func memberOf(f reflect.StructField) *member {
 		identifier: f.Tag.Get("text") == "identifier" || f.Tag.Get("text") == "key",
 		spaced:     f.Tag.Get("text") == "key",
 		end:        f.Tag.Get("time") == "end",
+		filled:     f.Tag.Get("empty") == "no",
 		max:        max,
 	}
 }

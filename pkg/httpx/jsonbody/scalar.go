@@ -95,6 +95,9 @@ func (d *decoder) string(v reflect.Value, m *member, kind jsontext.Kind) error {
 		return d.refuse("must be text")
 	}
 	s, err := d.checkedText(m)
+	if err == nil && m.filled && len(s) == 0 {
+		d.fail(emptyText)
+	}
 	v.SetString(string(s))
 	return err
 }

@@ -47,6 +47,22 @@ func TestOtherTextIsNotTrimmed(t *testing.T) {
 	}
 }
 
+func TestEmptyIsNotAbsent(t *testing.T) {
+	type optional struct {
+		Product string `json:"product" text:"identifier" empty:"no"`
+	}
+	for in, want := range map[string]map[string]string{
+		`{}`: nil, `{"product":null}`: nil, `{"product":"a"}`: nil,
+		`{"product":""}`: {"product": emptyText}, `{"product":" \u200b"}`: {"product": emptyText},
+	} {
+		var got optional
+		err := Decode([]byte(in), &got)
+		if want == nil && err != nil || want != nil && !cmp.Equal(want, fieldsOf(t, err)) {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
 func TestDateAsAnEnd(t *testing.T) {
 	type dates struct {
 		Start time.Time           `json:"starts_at"`

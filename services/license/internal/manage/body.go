@@ -83,7 +83,7 @@ func object(raw []byte) json.RawMessage {
 // newLicense is a license to create.
 type newLicense struct {
 	CustomerID string  `json:"customer_id" text:"identifier"`
-	Product    string  `json:"product" text:"identifier"`
+	Product    string  `json:"product" text:"identifier" empty:"no"`
 	Policy     string  `json:"policy" text:"identifier"`
 	GroupID    string  `json:"group_id" text:"identifier"`
 	LicenseKey *string `json:"license_key" text:"key"`

@@ -15,7 +15,7 @@ import (
 type importedLicense struct {
 	LicenseKey string `json:"license_key" text:"key"`
 	CustomerID string `json:"customer_id" text:"identifier"`
-	Product    string `json:"product" text:"identifier"`
+	Product    string `json:"product" text:"identifier" empty:"no"`
 	Policy     string `json:"policy" text:"identifier"`
 	GroupID    string `json:"group_id" text:"identifier"`
 	newTerms
