@@ -205,6 +205,32 @@ func TestImportOfLicensesThatAreHere(t *testing.T) {
 	})
 }
 
+// TestImportTellsOnce: of a row that changes terms and devices there are one event and one entry of the audit log.
+func TestImportTellsOnce(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id := firstImported(w.importing(wholeRow, forReal))
+		w.wantImported(w.importing(`{"license_key":"GF32-XR78-JA2K-LYBU","max_devices":5,
+			"devices":[{"hardware_id":"pc-9"},{"hardware_id":"pc-10","is_active":false}]}`,
+			forReal+`,"existing":"update"`), "updated devices max_devices")
+		w.must(w.manage(http.MethodPost, "/"+id+"/suspend", `{"reason":"x"}`), http.StatusOK)
+		w.audited("license.suspend")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var told []string
+		for _, e := range w.published {
+			text := string(e.Data)
+			if e.Type == eventsv1.TypeLicenseUpdated || strings.Contains(text, `"action":"license.update"`) ||
+				strings.Contains(text, `"action":"license.import"`) {
+				told = append(told, text)
+			}
+		}
+		if len(told) != 3 || !strings.Contains(told[1], `["max_devices","devices"]`) ||
+			!strings.Contains(told[2], `\"current_devices\":3`) || !strings.Contains(told[2], `\"max_devices\":5`) {
+			t.Errorf("%q", told)
+		}
+	})
+}
+
 // Users come without their passwords, and have the seats of their devices.
 func TestImportOfUsers(t *testing.T) {
 	eachWorld(t, func(w *world) {

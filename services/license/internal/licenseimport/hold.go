@@ -25,25 +25,26 @@ func byKey(rows []Row) []int {
 	return order
 }
 
-// hold locks what the rows name before the first of them changes anything.
-func (s *Imports) hold(ctx context.Context, rows []Row) error {
+// hold locks what the rows name before the first of them changes anything, and returns the licenses that are here by
+// their keys. Nobody changes whose those are while the locks are held.
+func (s *Imports) hold(ctx context.Context, rows []Row) (map[string]Known, error) {
 	keys := make([]string, len(rows))
 	for i := range rows {
 		keys[i] = *rows[i].New.Key
 	}
 	if err := s.Store.HoldKeys(ctx, keys); err != nil {
-		return err
+		return nil, err
+	}
+	known, err := s.Store.Known(ctx, keys)
+	if err != nil {
+		return nil, err
 	}
 	var n Names
 	for i := range rows {
 		r := &rows[i]
-		id, _, err := s.find(ctx, *r.New.Key)
-		switch {
-		case licensing.IsOutage(err):
-			return err
-		case id != "":
-			n.LicenseIDs = append(n.LicenseIDs, id)
-		default:
+		if found, here := known[licensing.NormalizeKey(*r.New.Key)]; here {
+			n.LicenseIDs = append(n.LicenseIDs, found.LicenseID)
+		} else {
 			note(&n.Products, cmp.Or(r.New.Product, licensing.DefaultProduct))
 		}
 		note(&n.GroupIDs, r.New.GroupID)
@@ -52,7 +53,7 @@ func (s *Imports) hold(ctx context.Context, rows []Row) error {
 			note(&n.Emails, user.Fold(u.Email))
 		}
 	}
-	return s.Store.Hold(ctx, n)
+	return known, s.Store.Hold(ctx, n)
 }
 
 // note adds a name that can be right; the rows refuse the others.

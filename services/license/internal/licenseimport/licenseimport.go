@@ -99,12 +99,13 @@ var errStays = errors.New("the license stays as it is")
 func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Options) ([]Result, error) {
 	results := make([]Result, len(rows))
 	err := s.Store.Import(ctx, !o.DryRun, func(ctx context.Context) error {
-		if err := s.hold(ctx, rows); err != nil {
+		known, err := s.hold(ctx, rows)
+		if err != nil {
 			return err
 		}
 		for _, i := range byKey(rows) {
 			err := s.Store.InTransaction(ctx, func(ctx context.Context) (err error) {
-				results[i], err = s.row(ctx, by, &rows[i], o.Update)
+				results[i], err = s.row(ctx, by, &rows[i], known, o.Update)
 				return err
 			})
 			switch {
@@ -120,30 +121,27 @@ func (s *Imports) Run(ctx context.Context, by *licensing.Actor, rows []Row, o Op
 	return results, err
 }
 
-// find is the license that has a key, or had it: a file does not know of rotations. It is empty for none.
-func (s *Imports) find(ctx context.Context, key string) (id string, e *licensing.EnrollmentKey, err error) {
-	id, e, err = s.Reads.ByKey(ctx, key, s.Clock.Now())
-	if errors.Is(err, licensing.ErrNotFound) {
-		id, _, err = s.Reads.FormerKey(ctx, key)
+// makeNew carries out a row about a license that is not here.
+func (s *Imports) makeNew(ctx context.Context, by *licensing.Actor, r *Row) (Result, error) {
+	r, skipped, err := s.withoutBlocked(ctx, r, &licensing.License{Product: r.New.Product})
+	id := ""
+	if err == nil {
+		id, err = s.create(ctx, by, r)
 	}
-	return id, e, err
+	return Result{LicenseID: id, Outcome: Created, Skipped: skipped}, err
 }
 
-func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update bool) (Result, error) {
-	id, enrollment, err := s.find(ctx, *r.New.Key)
+func (s *Imports) row(
+	ctx context.Context, by *licensing.Actor, r *Row, known map[string]Known, update bool,
+) (Result, error) {
+	found, here := known[licensing.NormalizeKey(*r.New.Key)]
 	switch {
-	case err == nil && id == "":
-		r, skipped, err := s.withoutBlocked(ctx, r, &licensing.License{Product: r.New.Product})
-		if err == nil {
-			id, err = s.create(ctx, by, r)
-		}
-		return Result{LicenseID: id, Outcome: Created, Skipped: skipped}, err
-	case err != nil:
-		return Result{}, err
-	case enrollment != nil:
+	case !here:
+		return s.makeNew(ctx, by, r)
+	case found.Enrollment:
 		return Result{}, licensing.ErrKeyExists
 	}
-	l, err := s.Reads.Find(ctx, id)
+	l, err := s.Reads.Find(ctx, found.LicenseID)
 	if err == nil {
 		err = s.checkProduct(ctx, &l, r.New.Product)
 	}
@@ -154,7 +152,7 @@ func (s *Imports) row(ctx context.Context, by *licensing.Actor, r *Row, update b
 	if err != nil {
 		return Result{}, err
 	}
-	result := Result{LicenseID: id, Outcome: Updated, Skipped: skipped}
+	result := Result{LicenseID: l.ID, Outcome: Updated, Skipped: skipped}
 	result.Changed, err = s.update(ctx, by, &l, r)
 	switch {
 	case err == nil && len(result.Changed) == 0:

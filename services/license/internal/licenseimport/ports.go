@@ -15,11 +15,21 @@ type Store interface {
 	InTransaction(ctx context.Context, fn func(ctx context.Context) error) error
 	// HoldKeys keeps everybody else from making licenses with these keys until the transaction ends.
 	HoldKeys(ctx context.Context, keys []string) error
+	// Known are the licenses that have these keys, or had them: a file does not know of rotations. It has the keys in
+	// their normalized form, and only those that are known.
+	Known(ctx context.Context, keys []string) (map[string]Known, error)
 	// Hold keeps everybody else from changing or making what rows name until the transaction ends, in the order in
 	// which the whole service locks: the rows then wait for nobody, whatever their order. It makes nothing.
 	Hold(ctx context.Context, n Names) error
 	// Product reads a product by its code; catalog.ErrProductNotFound.
 	Product(ctx context.Context, code string) (catalog.Product, error)
+}
+
+// Known is what a key is of.
+type Known struct {
+	LicenseID string
+	// Enrollment tells that it is an enrollment key of the license, not its own.
+	Enrollment bool
 }
 
 // Names are what the rows of an import name.

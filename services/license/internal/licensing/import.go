@@ -173,10 +173,30 @@ func (ch *Change) takeImport(by *Actor, n Import, now time.Time) error {
 			return err
 		}
 	}
-	if err := ch.patch(by, p, now); err != nil {
+	var fresh []ImportedDevice
+	seats := ch.License.CurrentDevices
+	a := patching(p, now)
+	a.devices = func() (added bool, err error) {
+		fresh, err = ch.seatImported(n.Devices)
+		return len(fresh) > 0, err
+	}
+	a.action = func(before, after *License) string {
+		if action := changeAction(before, after); len(fresh) == 0 || action != actionUpdate {
+			return action
+		}
+		return "license.import"
+	}
+	if err := ch.alter(by, a, now); err != nil {
 		return err
 	}
-	return ch.addImported(by, n.Devices, now)
+	if ch.License.CurrentDevices > seats {
+		ch.Start(now)
+	}
+	for _, d := range fresh {
+		taken := d.device(&ch.License, now)
+		ch.Devices[d.HardwareID] = &taken
+	}
+	return nil
 }
 
 // keepingAll is c with the entitlements and counters that the terms have already beside its own.
@@ -204,15 +224,14 @@ func (t *Terms) keepingAll(c TermsChange) TermsChange {
 	return c
 }
 
-// addImported adds the devices that the license does not know. Whether they may take part is not asked again, only
-// whether there are seats for them.
-func (ch *Change) addImported(by *Actor, devices []ImportedDevice, now time.Time) error {
+// seatImported gives seats to the devices that the license does not know, and returns them. Whether they may take part
+// is not asked again, only whether there are seats for them.
+func (ch *Change) seatImported(devices []ImportedDevice) (fresh []ImportedDevice, err error) {
 	l, before := &ch.License, ch.License.CurrentDevices
-	var fresh []ImportedDevice
 	for _, d := range devices {
 		former, err := ch.Reads.ByAlias(d.HardwareID)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, known := ch.Devices[d.HardwareID]; known || former != nil || d.Blocked {
 			continue
@@ -222,24 +241,7 @@ func (ch *Change) addImported(by *Actor, devices []ImportedDevice, now time.Time
 			l.CurrentDevices++
 		}
 	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	if err := ch.checkImported(l.CurrentDevices - before); err != nil {
-		return err
-	}
-	if l.CurrentDevices > before {
-		ch.Start(now)
-	}
-	l.touch(now)
-	for _, d := range fresh {
-		taken := d.device(l, now)
-		ch.Devices[d.HardwareID] = &taken
-	}
-	ch.Emit(updated(l, []string{"devices"}, now))
-	ch.Emit(audited(by, "license.import", l.ID, map[string]any{"current_devices": before},
-		map[string]any{"current_devices": l.CurrentDevices}))
-	return nil
+	return fresh, ch.checkImported(l.CurrentDevices - before)
 }
 
 // checkImported refuses so many more seats than before if the license or its group has none for them.

@@ -75,9 +75,14 @@ func (p *Patch) check() error {
 	return nil
 }
 
+// actionUpdate is what most changes are in the audit log.
+const actionUpdate = "license.update"
+
 // alteration is a change of a license that an administrator makes.
 type alteration struct {
 	make func(*License) error
+	// devices adds devices with the change, and tells whether there are any; nil for a change that adds none.
+	devices func() (added bool, err error)
 	// action names it in the audit log, event tells of it; changed are the members that differ.
 	action func(before, after *License) string
 	event  func(before, after *License, changed []string) proto.Message
@@ -95,8 +100,20 @@ func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	if err := ch.joinGroup(before.GroupID); err != nil {
 		return err
 	}
+	added := false
+	if a.devices != nil {
+		var err error
+		if added, err = a.devices(); err != nil {
+			return err
+		}
+	}
 	was, is := audit.Changes(before.auditView(), l.auditView())
-	if len(is) == 0 {
+	changed := slices.Sorted(maps.Keys(is))
+	if added {
+		was["current_devices"], is["current_devices"] = before.CurrentDevices, l.CurrentDevices
+		changed = append(changed, "devices")
+	}
+	if len(changed) == 0 {
 		ch.License = before
 		return nil
 	}
@@ -104,7 +121,7 @@ func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
 	if before.IsActive && !l.IsActive {
 		l.Deactivation.Version, ch.OfflineVoid = l.Version, true
 	}
-	ch.Emit(a.event(&before, l, slices.Sorted(maps.Keys(is))))
+	ch.Emit(a.event(&before, l, changed))
 	ch.Emit(audited(by, a.action(&before, l), l.ID, was, is))
 	return nil
 }
@@ -124,7 +141,12 @@ func (s *Licenses) alter(ctx context.Context, by *Actor, licenseID string, a alt
 
 // patch applies a Patch that check has passed.
 func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
-	return ch.alter(by, alteration{
+	return ch.alter(by, patching(p, now), now)
+}
+
+// patching is a Patch as an alteration.
+func patching(p Patch, now time.Time) alteration {
+	return alteration{
 		make: func(l *License) error {
 			l.apply(&p, now)
 			if p.DeactivationReason != nil && l.IsActive {
@@ -136,7 +158,7 @@ func (ch *Change) patch(by *Actor, p Patch, now time.Time) error {
 		event: func(before, after *License, changed []string) proto.Message {
 			return changeEvent(before, after, changed, now)
 		},
-	}, now)
+	}
 }
 
 func (l *License) apply(p *Patch, now time.Time) {
@@ -176,5 +198,5 @@ func changeAction(before, after *License) string {
 	case !before.IsActive && after.IsActive:
 		return "license.reactivate"
 	}
-	return "license.update"
+	return actionUpdate
 }

@@ -51,19 +51,20 @@ func (s *Store) admit(tx *gorm.DB, rows []licensing.NewRow) (groups heldGroups, 
 	if groups, err = s.lockGroups(tx, rows); err != nil {
 		return nil, nil, err
 	}
+	known, err := s.knownKeys(tx, brought)
+	if err != nil {
+		return nil, nil, err
+	}
 	refusals, keys := make([]error, len(rows)), map[string]bool{}
 	for i := range rows {
 		key := broughtKey(&rows[i])
-		taken, err := s.keyTaken(tx, &rows[i])
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case taken || key != "" && keys[key]:
+		place := known[key].Place
+		if place != 0 && place != endedPlace || key != "" && keys[key] {
 			refusals[i] = licensing.ErrKeyExists
-		default:
-			refusals[i] = groups.admit(&rows[i].License)
-			keys[key] = refusals[i] == nil
+			continue
 		}
+		refusals[i] = groups.admit(&rows[i].License)
+		keys[key] = refusals[i] == nil
 	}
 	return groups, refusals, nil
 }

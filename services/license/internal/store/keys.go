@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licenseimport"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -175,17 +175,68 @@ func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotati
 	}).Error
 }
 
-// keyTaken tells whether the key that somebody brought opens a license already.
-func (s *Store) keyTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
-	if !n.Imported {
-		return false, nil
+// byKeys is byKey for several keys, and for those that have ended: of several licenses that had one, the last comes
+// first.
+const byKeys = `SELECT 1 AS place, key_hash AS hash, id AS license_id, created_at AS at FROM licenses
+		WHERE key_hash IN @hashes
+	UNION ALL SELECT CASE WHEN valid_until > @now THEN 2 ELSE @ended END, key_hash, license_id, valid_until
+		FROM former_keys WHERE key_hash IN @hashes
+	UNION ALL SELECT @enrollment, key_sha256, license_id, created_at FROM enrollment_keys WHERE key_sha256 IN @enrollments
+	ORDER BY place, at DESC`
+
+// The places of byKeys that matter: that of an enrollment key, and that of a key which was replaced and opens nothing
+// any more.
+const (
+	enrollmentPlace = 3
+	endedPlace      = 4
+)
+
+// knownKey is the license that has a key, or had it.
+type knownKey struct {
+	// Place is where byKeys found it.
+	Place     int
+	LicenseID string
+	Hash      []byte
+}
+
+// knownKeys finds what keys open, or opened, by their normalized form.
+func (s *Store) knownKeys(tx *gorm.DB, keys []string) (map[string]knownKey, error) {
+	known := map[string]knownKey{}
+	if len(keys) == 0 {
+		return known, nil
 	}
-	read := func() *gorm.DB { return tx.Session(&gorm.Session{NewDB: true}) }
-	_, err := findKey(read, s.keys.Ring, licensing.NormalizeKey(n.Key), s.clock.Now())
-	if errors.Is(err, db.ErrNotFound) {
-		return false, nil
+	var hashes, enrollments [][]byte
+	keyOf := map[string]string{}
+	for _, key := range keys {
+		key = licensing.NormalizeKey(key)
+		enrollments = append(enrollments, enrollmentHash(key))
+		keyOf[string(enrollmentHash(key))] = key
+		for _, hash := range keyHashes(s.keys.Ring, key) {
+			hashes = append(hashes, hash)
+			keyOf[string(hash)] = key
+		}
 	}
-	return err == nil, err
+	var rows []knownKey
+	err := tx.Session(&gorm.Session{NewDB: true}).Raw(byKeys, map[string]any{
+		"hashes": hashes, "enrollments": enrollments, "now": s.clock.Now(),
+		"enrollment": enrollmentPlace, "ended": endedPlace,
+	}).Scan(&rows).Error
+	for _, row := range rows {
+		if key := keyOf[string(row.Hash)]; known[key].Place == 0 {
+			known[key] = row
+		}
+	}
+	return known, err
+}
+
+// Known implements licenseimport.Store.
+func (s *Store) Known(ctx context.Context, keys []string) (map[string]licenseimport.Known, error) {
+	found, err := s.knownKeys(s.db.Read(ctx), keys)
+	known := make(map[string]licenseimport.Known, len(found))
+	for key, row := range found {
+		known[key] = licenseimport.Known{LicenseID: row.LicenseID, Enrollment: row.Place == enrollmentPlace}
+	}
+	return known, translate(err)
 }
 
 // wasTaken tells whether an imported key still works for a license that had it, or is an enrollment key. It is asked
