@@ -116,8 +116,11 @@ func (w *world) obeys(method, path, name string) {
 	if after := w.etag(at); after != before {
 		w.t.Errorf("%s %s: version %s became %s", method, path, before, after)
 	}
-	if fresh := call(before); fresh.status >= 300 {
-		w.t.Errorf("%s %s with %s: %d %s", method, path, before, fresh.status, fresh.raw)
+	if none := call(`"77", W/"78"`); none.status != http.StatusPreconditionFailed {
+		w.t.Errorf("%s %s with two stale tags: %d %s", method, path, none.status, none.raw)
+	}
+	if fresh := call(`"77", ` + before); fresh.status >= 300 {
+		w.t.Errorf("%s %s with %s among others: %d %s", method, path, before, fresh.status, fresh.raw)
 	}
 	if bad := call("1"); bad.status != http.StatusBadRequest {
 		w.t.Errorf("%s %s: a tag without quotes is answered %d", method, path, bad.status)

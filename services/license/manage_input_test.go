@@ -179,7 +179,7 @@ func TestManageBadMembers(t *testing.T) {
 			t.Errorf("the reason is not named: %s", got.raw)
 		}
 	}
-	for _, tag := range []string{" ", "3", `"3`, `"1", "2"`, `x"3"`} {
+	for _, tag := range []string{" ", "3", `"3`, `"1", 2`, `*, "2"`, ",", `x"3"`} {
 		bad("PATCH", "/"+id, `{}`, "If-Match", tag)
 		bad("DELETE", "/"+id, ``, "If-Match", tag)
 	}

@@ -76,7 +76,7 @@ func (s *Policies) Create(ctx context.Context, by *licensing.Actor, n NewPolicy)
 // Update changes a policy that has the version, where that is not nil; the licenses that took it before stay as they
 // are. A change that changes nothing publishes nothing. Errors: VALIDATION_ERROR, ErrPolicyNotFound, VERSION_MISMATCH.
 func (s *Policies) Update(
-	ctx context.Context, by *licensing.Actor, code string, version *int, change PolicyChange,
+	ctx context.Context, by *licensing.Actor, code string, version licensing.Versions, change PolicyChange,
 ) (Policy, error) {
 	change.ShortLeases = s.ShortLeases
 	tried, problems := Policy{
@@ -107,7 +107,7 @@ func (s *Policies) Update(
 
 // Delete removes a policy; its licenses stay as they are and keep its code. Errors: ErrPolicyNotFound,
 // VERSION_MISMATCH.
-func (s *Policies) Delete(ctx context.Context, by *licensing.Actor, code string, version *int) error {
+func (s *Policies) Delete(ctx context.Context, by *licensing.Actor, code string, version licensing.Versions) error {
 	return s.Store.DeletePolicy(ctx, code, func(p *Policy) ([]proto.Message, error) {
 		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err

@@ -102,7 +102,7 @@ func (s *Products) Create(ctx context.Context, by *licensing.Actor, n NewProduct
 // Update changes a product that has the version, where that is not nil. A change that changes nothing publishes
 // nothing. Errors: VALIDATION_ERROR, ErrProductNotFound, VERSION_MISMATCH.
 func (s *Products) Update(
-	ctx context.Context, by *licensing.Actor, code string, version *int, change ProductChange,
+	ctx context.Context, by *licensing.Actor, code string, version licensing.Versions, change ProductChange,
 ) (Product, error) {
 	tried := Product{Name: "any", AuthorizationMethod: ByKey}
 	tried.apply(&change)
@@ -134,7 +134,7 @@ func (s *Products) Update(
 
 // Delete removes a product that no license and no policy names, and its releases. Errors: ErrProductNotFound,
 // VERSION_MISMATCH, ErrProductInUse.
-func (s *Products) Delete(ctx context.Context, by *licensing.Actor, code string, version *int) error {
+func (s *Products) Delete(ctx context.Context, by *licensing.Actor, code string, version licensing.Versions) error {
 	return s.Store.DeleteProduct(ctx, code, func(p *Product) ([]proto.Message, error) {
 		if p.Code == licensing.DefaultProduct {
 			return nil, ErrProductInUse

@@ -87,7 +87,7 @@ func New(customerID string, now time.Time) Customer {
 // Put makes a customer, or replaces all that is said of one that has the version, where that is not nil; made tells
 // which. Errors: VALIDATION_ERROR, VERSION_MISMATCH.
 func (s *Customers) Put(
-	ctx context.Context, by *licensing.Actor, customerID string, version *int, p Profile,
+	ctx context.Context, by *licensing.Actor, customerID string, version licensing.Versions, p Profile,
 ) (c Customer, made bool, err error) {
 	problems := p.problems()
 	if text := strings.TrimSpace(customerID); text == "" || utf8.RuneCountInString(text) > maxText {
@@ -109,7 +109,7 @@ func (s *Customers) Put(
 // Update changes a customer that has the version, where that is not nil. A change that changes nothing is not noted.
 // Errors: VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
 func (s *Customers) Update(
-	ctx context.Context, by *licensing.Actor, customerID string, version *int, change Change,
+	ctx context.Context, by *licensing.Actor, customerID string, version licensing.Versions, change Change,
 ) (Customer, error) {
 	var tried Profile
 	tried.apply(change)
@@ -139,7 +139,7 @@ func (s *Customers) Complete(
 
 // alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what
 // they were: what is known of a person is in one place, so that it can be erased.
-func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now time.Time) ([]proto.Message, error) {
+func (c *Customer) alter(by *licensing.Actor, version licensing.Versions, make func(), now time.Time) ([]proto.Message, error) {
 	if err := c.checkVersion(version); err != nil {
 		return nil, err
 	}
@@ -161,13 +161,8 @@ func (c *Customer) alter(by *licensing.Actor, version *int, make func(), now tim
 }
 
 // checkVersion refuses a change of a customer that has another version than the caller has read; nil stands for any.
-func (c *Customer) checkVersion(wanted *int) error {
-	if wanted == nil || *wanted == c.Version {
-		return nil
-	}
-	return licensing.ErrVersionMismatch.WithMessagef(
-		"the customer has changed since it was read; read it again and repeat the change").
-		With("version", c.Version)
+func (c *Customer) checkVersion(wanted licensing.Versions) error {
+	return licensing.CheckVersion(wanted, c.Version)
 }
 
 func (p *Profile) apply(c Change) {

@@ -84,7 +84,7 @@ func (s *Groups) Find(ctx context.Context, id string) (licensing.Group, error) {
 // Update changes a group that has the version, where that is not nil. A change that changes nothing publishes nothing.
 // Errors: VALIDATION_ERROR, ErrNotFound, VERSION_MISMATCH.
 func (s *Groups) Update(
-	ctx context.Context, by *licensing.Actor, id string, version *int, c Change,
+	ctx context.Context, by *licensing.Actor, id string, version licensing.Versions, c Change,
 ) (licensing.Group, error) {
 	if err := c.check(); err != nil {
 		return licensing.Group{}, err
@@ -116,7 +116,7 @@ const emptied = 100
 
 // Delete removes a group that has the version, where that is not nil. Its licenses stay, and leave it one by one
 // before; what was done remains done when it fails on the way. Errors: ErrNotFound, VERSION_MISMATCH.
-func (s *Groups) Delete(ctx context.Context, by *licensing.Actor, id string, version *int) error {
+func (s *Groups) Delete(ctx context.Context, by *licensing.Actor, id string, version licensing.Versions) error {
 	for {
 		err := s.Store.DeleteGroup(ctx, id, func(g *licensing.Group) ([]proto.Message, error) {
 			if err := licensing.CheckVersion(version, g.Version); err != nil {

@@ -227,8 +227,8 @@ func TestRequireExpected(t *testing.T) {
 	}{
 		"no condition":    {ctx: t.Context()},
 		"any version":     {ctx: Expecting(t.Context(), nil)},
-		"its version":     {ctx: Expecting(t.Context(), new(7))},
-		"another version": {ctx: Expecting(t.Context(), new(6)), want: ErrVersionMismatch},
+		"its version":     {ctx: Expecting(t.Context(), Versions{7})},
+		"another version": {ctx: Expecting(t.Context(), Versions{6}), want: ErrVersionMismatch},
 	} {
 		if err := RequireExpected(tc.ctx, &l); !errors.Is(err, tc.want) {
 			t.Errorf("%s: got %v, want %v", name, err, tc.want)

@@ -61,26 +61,36 @@ func change[T any](m *Manage, c *gin.Context, fn func(ctx context.Context, by *r
 
 var entityTag = regexp.MustCompile(`^(?:W/)?"([^",]*)"$`)
 
-// ifVersion reads If-Match: nil when it is absent or "*". A tag that we never gave is version 0, which no license has.
-// Weak tags count, because proxies that compress answers weaken them.
-func ifVersion(c *gin.Context) (*int, error) {
-	sent := c.Request.Header.Values("If-Match")
-	if len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
+// ifVersion reads If-Match: nil when it is absent or "*", else the versions of its tags, any of which will do. A tag that
+// we never gave is version 0, which no license has. Weak tags count, because proxies that compress answers weaken them.
+func ifVersion(c *gin.Context) (licensing.Versions, error) {
+	sent := strings.Join(c.Request.Header.Values("If-Match"), ",")
+	if _, given := c.Request.Header["If-Match"]; !given || strings.TrimSpace(sent) == "*" {
 		return nil, nil
 	}
-	if len(sent) > 1 {
-		return nil, apierr.InvalidField("If-Match", "must be sent once")
+	wanted := licensing.Versions{}
+	for text := range strings.SplitSeq(sent, ",") {
+		text = strings.TrimSpace(text)
+		tag := entityTag.FindStringSubmatch(text)
+		switch {
+		case text == "": // RFC 9110, section 5.6.1: an empty element counts as none
+			continue
+		case tag == nil:
+			return nil, badTags
+		}
+		version, err := strconv.Atoi(tag[1])
+		if err != nil || strconv.Itoa(version) != tag[1] {
+			version = 0 // also for "+1" and "01": tags are compared as text
+		}
+		wanted = append(wanted, version)
 	}
-	tag := entityTag.FindStringSubmatch(strings.TrimSpace(sent[0]))
-	if tag == nil {
-		return nil, apierr.InvalidField("If-Match", `must be the ETag of what is changed, for example "3"`)
+	if len(wanted) == 0 {
+		return nil, badTags
 	}
-	version, err := strconv.Atoi(tag[1])
-	if err != nil || strconv.Itoa(version) != tag[1] {
-		version = 0 // also for "+1" and "01": tags are compared as text
-	}
-	return &version, nil
+	return wanted, nil
 }
+
+var badTags = apierr.InvalidField("If-Match", `must be the ETag of what is changed, for example "3", or a list of ETags`)
 
 // versioned are the paths of what has a version, which its GET announces as its ETag, and of what belongs to a license,
 // of which that of the license is the only one.
@@ -110,7 +120,7 @@ func conditional(c *gin.Context) error {
 }
 
 // bindChange reads the body of a change, and the version that it is for.
-func bindChange(c *gin.Context, body any) (version *int, err error) {
+func bindChange(c *gin.Context, body any) (version licensing.Versions, err error) {
 	if err := httpx.BindOptional(c, body); err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func given(sent *string) (password, made string) {
 
 // Update changes a user who has the version, where that is not nil. A change that changes nothing publishes nothing.
 // Errors: VALIDATION_ERROR, ErrNotFound, ErrExists, VERSION_MISMATCH.
-func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, version *int, c Change) (User, error) {
+func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, version licensing.Versions, c Change) (User, error) {
 	p := apierr.Fields{}
 	if c.problems(p); len(p) > 0 {
 		return User{}, p.Err()
@@ -211,7 +211,7 @@ func (s *Users) ResetPassword(ctx context.Context, by *licensing.Actor, id strin
 
 // Delete removes a user who has the version, where that is not nil. Seats that the user has taken are freed. Errors:
 // ErrNotFound, VERSION_MISMATCH.
-func (s *Users) Delete(ctx context.Context, by *licensing.Actor, id string, version *int) error {
+func (s *Users) Delete(ctx context.Context, by *licensing.Actor, id string, version licensing.Versions) error {
 	u, err := s.Store.FindUser(ctx, id)
 	if err == nil {
 		err = licensing.CheckVersion(version, u.Version)
