@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -348,7 +349,7 @@ func (h *history) visit(p place, at int64) {
 }
 
 // dropOldest deletes the element that was used longest ago.
-func dropOldest[T any](v []T, last func(*T) int64) []T {
+func dropOldest[T any, N cmp.Ordered](v []T, last func(*T) N) []T {
 	oldest := 0
 	for i := range v {
 		if last(&v[i]) < last(&v[oldest]) {

@@ -53,7 +53,7 @@ func placeOf(o *Observation) place {
 		return place{}
 	}
 	addr = addr.Unmap()
-	if p.ASN == 0 && p.Country == 0 && !p.located() && local(addr) {
+	if !p.known() && local(addr) {
 		p.Block = localBlock
 		return p
 	}
@@ -142,6 +142,9 @@ func NetworkOf(subject string) string {
 
 // addressPrefix begins the subjects of findings about addresses.
 const addressPrefix = "ip:"
+
+// known says whether a geo database knows the network.
+func (p place) known() bool { return p.ASN != 0 || p.Country != 0 || p.located() }
 
 func (p place) located() bool { return p.Lat != 0 || p.Lon != 0 }
 

@@ -10,7 +10,7 @@ import (
 const AccountSharing Kind = "account_sharing"
 
 var sharingDetector = detector{
-	kind: AccountSharing, version: 2, weight: 0.75,
+	kind: AccountSharing, version: 3, weight: 0.75,
 	words: []string{
 		sharingOverSeats: "one device more was running than there are seats",
 		sharingFar:       "one device was used in two distant places within the hour",
@@ -105,7 +105,7 @@ func (m *sharing) observe(st *step) {
 		return
 	}
 	if st.admitted() {
-		m.spreads(st, m.runner(st.id))
+		m.spreads(st)
 	}
 	if st.late {
 		return
@@ -156,7 +156,10 @@ func (m *sharing) together(st *step) {
 
 // alternates looks for A-B-A within the hour by one device, and for proof that A never paused while B was in use.
 func (m *sharing) alternates(st *step) {
-	r := m.runner(st.id)
+	r := m.runner(st)
+	if r == nil {
+		return
+	}
 	session := digest(st.o.SessionID)
 	r.roam(st, session)
 	if a := r.stream(st.place.Block, st.at); a != nil {

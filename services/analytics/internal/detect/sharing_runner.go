@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -93,27 +92,48 @@ func (r *rhythm) within(gap int64) bool {
 
 func (r *rhythm) steady() bool { return r.Beats >= beatsForRhythm }
 
-// runner finds or adds a device; full tables forget the one silent for longest. Pointers got before are void
-// afterwards.
-func (m *sharing) runner(device uint64) *runner {
-	is := func(r runner) bool { return r.Device == device }
-	if !slices.ContainsFunc(m.runners, is) {
-		m.runners = append(m.runners, runner{Device: device})
+// runner finds or adds the device of the observation, nil when there is no room for it. Full tables forget what proves
+// nothing any more, then keep the devices of the lowest digests: a sample that stays, where those used last would drive
+// each other out in turn with all they have shown. Pointers got before are void afterwards.
+func (m *sharing) runner(st *step) *runner {
+	own := func(r runner) bool { return r.Device == st.id }
+	if !slices.ContainsFunc(m.runners, own) {
+		m.runners = append(m.runners, runner{Device: st.id})
 	}
+	if m.full() {
+		m.forget(st)
+	}
+	for m.full() {
+		m.runners = dropOldest(m.runners, func(r *runner) uint64 { return ^r.Device })
+	}
+	if i := slices.IndexFunc(m.runners, own); i >= 0 {
+		return &m.runners[i]
+	}
+	return nil
+}
+
+// full says whether the tables have no room for one network more.
+func (m *sharing) full() bool {
 	streams, networks := 0, 0
 	for i := range m.runners {
 		streams += len(m.runners[i].Streams)
 		networks += len(m.runners[i].Networks)
 	}
-	if len(m.runners) > maxDevices || streams >= allStreams || networks >= allSpread {
-		m.runners = dropOldest(m.runners, func(r *runner) int64 {
-			if r.Device == device {
-				return math.MaxInt64
-			}
-			return r.Last
-		})
+	return len(m.runners) > maxDevices || streams >= allStreams || networks >= allSpread
+}
+
+// forget drops networks out of use and devices silent for a week.
+func (m *sharing) forget(st *step) {
+	m.runners = slices.DeleteFunc(m.runners, func(r runner) bool {
+		return r.Device != st.id && r.Last < st.clock-micros(week)
+	})
+	for i := range m.runners {
+		r := &m.runners[i]
+		r.Streams = slices.DeleteFunc(r.Streams, func(s stream) bool { return s.Last < st.clock-micros(flightWithin) })
+		if r.Day < dayOf(st.clock) {
+			r.Networks = nil
+		}
 	}
-	return &m.runners[slices.IndexFunc(m.runners, is)]
 }
 
 // roam notes a session that is seen on another network than before: the computer moves, or has two uplinks. Or a
@@ -161,8 +181,7 @@ func (r *runner) inUse(at int64, since time.Duration) (n int) {
 // proof says whether coming back to network a shows that the device ran on another one at the same time, and by what.
 func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	others := slices.DeleteFunc(slices.Clone(r.Streams), func(b stream) bool {
-		return b.Block == a.Block || b.Last <= a.Last || st.networkOf(b.Block) == nil ||
-			st.networkOf(b.Block).near(st.place)
+		return b.Block == a.Block || b.Last <= a.Last || st.maybeNear(b.Block)
 	})
 	if len(others) == 0 {
 		return 0, false
@@ -193,10 +212,22 @@ func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	return sharingFlap, networks < manyNetworks && flaps > flapsPerHour
 }
 
+// maybeNear says whether one client may own the observation's network and another one. Of one that the history has
+// forgotten the addresses tell, unless a geo database knows more than they.
+func (st *step) maybeNear(block uint64) bool {
+	if v := st.networkOf(block); v != nil {
+		return v.near(st.place)
+	}
+	return st.place.known() || place{Block: block}.near(st.place)
+}
+
 // distant says whether no journey leads from a network to the observation's within the hour, and none there and back
 // within so many microseconds.
 func (st *step) distant(block uint64, back int64) bool {
 	v := st.networkOf(block)
+	if v == nil {
+		return false
+	}
 	reach := flightSpeed * float64(back) / float64(micros(2*time.Hour))
 	return st.place.km(v.place) > max(farKm, reach) && st.place.Kind != kindMobile && v.Kind != kindMobile
 }

@@ -24,9 +24,10 @@ func (p place) counted() uint64 {
 }
 
 // spreads counts the networks that a device was used on in a day, and judges each use on a day with many.
-func (m *sharing) spreads(st *step, r *runner) {
+func (m *sharing) spreads(st *step) {
+	r := m.runner(st)
 	switch day := dayOf(st.at); {
-	case day < r.Day:
+	case r == nil || day < r.Day:
 		return
 	case day > r.Day:
 		r.Day, r.Networks = day, nil
