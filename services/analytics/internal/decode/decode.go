@@ -85,7 +85,7 @@ func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 }
 
 // readMember takes over a member that is no time and no text, or not any text.
-func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) error {
+func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) (err error) {
 	switch name {
 	case "license_id":
 		id, ok := uid.Former(v.String()) // also of events that were kept long ago
@@ -112,6 +112,11 @@ func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) er
 		return readMessage(e, v.Message())
 	case "terms":
 		return readMessage(e, v.Message())
+	case "hardware_ids": // of a license file; one for several machines says of none where it is
+		if ids := v.List(); ids.Len() == 1 {
+			e.HardwareID, err = storable(ids.Get(0).String())
+		}
+		return err
 	case "floating":
 		e.Slots = seatlessSlots(v.Message().Interface().(*eventsv1.FloatingTerms))
 	}

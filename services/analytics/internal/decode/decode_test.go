@@ -78,6 +78,23 @@ func TestSlots(t *testing.T) {
 	}
 }
 
+// TestFileIssued: a license file of one machine says of that one where it is.
+func TestFileIssued(t *testing.T) {
+	for want, machines := range map[string][]string{"pc": {"pc"}, "": {"pc", "laptop"}} {
+		published, err := event.New("latchkey/license", licenseID, now, &eventsv1.LicenseFileIssued{
+			LicenseId: licenseID, HardwareIds: machines, Ip: "192.0.2.1",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := usage.Event{Data: published.Data}
+		got.Type = published.Type
+		if err := decode.Event(&got); err != nil || got.HardwareID != want || got.IP != "192.0.2.1" {
+			t.Errorf("file for %q: device %q at %q; %v", machines, got.HardwareID, got.IP, err)
+		}
+	}
+}
+
 func TestSnapshotTypes(t *testing.T) {
 	got := decode.SnapshotTypes()
 	for eventType, want := range map[string]bool{

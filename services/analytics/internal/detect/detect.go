@@ -26,6 +26,7 @@ import "time"
 // Error codes that rules read, spelled as on the wire.
 const (
 	codeDeviceLimitExceeded = "DEVICE_LIMIT_EXCEEDED"
+	codeLeaseLimitExceeded  = "LEASE_LIMIT_EXCEEDED"
 	codeLicenseNotFound     = "LICENSE_NOT_FOUND"
 )
 

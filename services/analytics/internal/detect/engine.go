@@ -80,10 +80,11 @@ type action int
 const (
 	actOther   action = iota
 	actUse            // a sign of life of an admitted device
+	actTouch          // a device was used, for how long nobody knows: it took a lease or a file along
 	actArrive         // a device took a seat
 	actLeave          // a device gave up its seat
 	actMove           // a seat moved to another device
-	actRefused        // no seat was free
+	actRefused        // no seat, or slot for a lease, was free
 	actOffline        // a device may run without the server
 )
 
@@ -91,6 +92,8 @@ func actionOf(o *Observation) action {
 	switch o.Type {
 	case eventsv1.TypeLicenseValidated, eventsv1.TypeLicenseHeartbeat:
 		return actUse
+	case eventsv1.TypeLicenseLeased, eventsv1.TypeLicenseFileIssued:
+		return actTouch
 	case eventsv1.TypeLicenseActivated:
 		return actArrive
 	case eventsv1.TypeDeviceDeactivated, eventsv1.TypeDeviceCulled:
@@ -103,6 +106,10 @@ func actionOf(o *Observation) action {
 		return actOffline
 	case eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseActivationRefused:
 		if o.ErrorCode == codeDeviceLimitExceeded {
+			return actRefused
+		}
+	case eventsv1.TypeLicenseLeaseDenied:
+		if o.ErrorCode == codeLeaseLimitExceeded {
 			return actRefused
 		}
 	}
@@ -137,7 +144,12 @@ func (e Engine) License(s *LicenseState, l License, o Observation) []Finding {
 
 // signOfUse says whether somebody with a device is there, admitted or refused.
 func (st *step) signOfUse() bool {
-	return st.id != 0 && (st.action == actUse || st.action == actArrive || st.action == actRefused)
+	return st.admitted() || st.id != 0 && (st.action == actTouch || st.action == actRefused)
+}
+
+// located says whether the observation tells where a device is used.
+func (st *step) located() bool {
+	return st.admitted() || st.id != 0 && (st.action == actTouch || st.action == actOffline)
 }
 
 // admitted says whether a device is at work.

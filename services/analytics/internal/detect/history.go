@@ -247,11 +247,16 @@ func (st *step) leave(id uint64, clean bool) {
 
 // seen takes in where and when a device was at work; the detectors have compared it with what was there before.
 func (st *step) seen() {
-	if !st.admitted() {
+	if !st.located() {
 		return
 	}
 	h := st.history
 	d := h.admit(st.id, st.at)
+	d.First = min(d.First, st.at)
+	h.visit(st.place, st.at)
+	if !st.admitted() {
+		return // that it ran until then nobody can say: others may have had its slot meanwhile
+	}
 	st.locate(d)
 	if d.Last == 0 || st.at-d.Last > micros(liveFor) {
 		d.Run = max(d.Run, st.at)
@@ -259,8 +264,7 @@ func (st *step) seen() {
 	if !st.late && st.place.people() {
 		d.Block = st.place.Block
 	}
-	d.First, d.Last = min(d.First, st.at), max(d.Last, st.at)
-	h.visit(st.place, st.at)
+	d.Last = max(d.Last, st.at)
 }
 
 // locate fills in where a transferred seat went: transfers carry no address, the first use after one does.

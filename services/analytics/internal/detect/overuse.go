@@ -10,8 +10,8 @@ import (
 const SeatOveruse Kind = "seat_overuse"
 
 var overuseDetector = detector{
-	kind: SeatOveruse, version: 1, weight: 0.55,
-	words:    []string{overuseRefused: "a device was refused for lack of seats"},
+	kind: SeatOveruse, version: 2, weight: 0.55,
+	words:    []string{overuseRefused: "a device was refused for lack of seats or slots"},
 	remember: func() memory { return &overuse{} },
 }
 
@@ -20,14 +20,17 @@ const overuseRefused = 0
 
 const (
 	// overusePerSeat (s) and overuseLeast (s): distinct devices refused for lack of seats in 7 days beyond
-	// max(overuseLeast, overusePerSeat x seats) are too many.
+	// max(overuseLeast, overusePerSeat x seats) are too many. Slots of leases without a seat count as seats.
 	overusePerSeat = 0.5
 	overuseLeast   = 3
 	// overuseDays are the distinct days of 7 on which refusals must fall: a growing team buys seats sooner.
 	// overuseBurst times as many devices as allowed are told at once, as low when they come from fewer than
 	// farApart networks: a class may have met with too few seats.
-	overuseDays  = 3
-	overuseBurst = 3
+	overuseDays = 3
+	// waitingPerSlot (s) is how many people for each slot may wait for one in a week: leases are sold to more than there
+	// are slots.
+	waitingPerSlot = 4
+	overuseBurst   = 3
 	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client
 	// without backoff.
 	retriesPerDay = 20
@@ -38,7 +41,7 @@ const (
 )
 
 // overuse finds seat_overuse. Left alone: one colleague trying, a refusal followed by success within a minute, a
-// growing team whose limit is raised, build jobs that ran out of seats.
+// growing team whose limit is raised, build jobs that ran out of seats, people who take turns on leases.
 type overuse struct {
 	trail
 	denied   []denied
@@ -74,7 +77,7 @@ func (m *overuse) observe(st *step) {
 		m.denied, m.refusals = nil, nil // the license has grown: the refusals were its growing pains
 	}
 	switch st.action {
-	case actUse, actArrive:
+	case actUse, actArrive, actTouch:
 		m.fold(st, st.id)
 	case actMove:
 		m.fold(st, digest(st.movedTo()))
@@ -99,7 +102,7 @@ func (m *overuse) fold(st *step, id uint64) {
 }
 
 func (m *overuse) observeRefusal(st *step) {
-	if st.id == 0 {
+	if st.id == 0 || st.waits() {
 		return
 	}
 	if d := st.device(st.id); d != nil && d.Last >= st.at && d.Last-st.at <= micros(foldWithin) {
@@ -172,9 +175,16 @@ func (m *overuse) week(st *step) weekOfRefusals {
 	return r
 }
 
+// waits says whether a device with a seat waits for a lease: those that take turns are the license's own.
+func (st *step) waits() bool {
+	d := st.device(st.id)
+	return st.o.ErrorCode == codeLeaseLimitExceeded && d != nil && d.Since > d.Left
+}
+
 func (m *overuse) judge(st *step) {
 	r := m.week(st)
-	allowed := math.Floor(st.limit(max(overuseLeast, overusePerSeat*float64(st.seats))))
+	usual := max(overuseLeast, overusePerSeat*float64(st.seats), waitingPerSlot*float64(st.slots))
+	allowed := math.Floor(st.limit(usual))
 	if r.devices < 2 {
 		return
 	}
@@ -189,7 +199,7 @@ func (m *overuse) judge(st *step) {
 		}
 	case burst:
 		score = min(score, scoreLow)
-	case r.hammering >= retryDays:
+	case r.hammering >= retryDays && st.slots == 0: // who waits for a lease asks again and again
 		score = scoreHammering
 	default:
 		return
@@ -202,7 +212,7 @@ func (m *overuse) judge(st *step) {
 
 func (r weekOfRefusals) describe(f *Finding, st *step, allowed float64) {
 	f.Observed = fmt.Sprintf("%s refused in 7 days", count(r.devices, "device"))
-	f.Reason = fmt.Sprintf("%s found no free seat in 7 days on a license with %s: %s on %s, from %s.",
+	f.Reason = fmt.Sprintf("%s found no free seat or slot in 7 days on a license with %s: %s on %s, from %s.",
 		count(r.devices, "device"), count(int(st.seats), "seat"), count(r.total, "refusal"), count(r.days, "day"),
 		count(len(r.blocks), "network"))
 	f.Expected = Expected{High: allowed}

@@ -104,7 +104,7 @@ func (m *sharing) observe(st *step) {
 	if !st.place.people() {
 		return
 	}
-	if st.admitted() {
+	if st.located() {
 		m.spreads(st)
 	}
 	if st.late {

@@ -33,6 +33,7 @@ func (m *sharing) spreads(st *step) {
 		r.Day, r.Networks = day, nil
 	}
 	before := len(r.Networks)
+	r.Last = max(r.Last, st.at)
 	if before < maxSpread {
 		r.Networks = addDistinct(r.Networks, st.place.counted())
 	}

@@ -10,7 +10,7 @@ var ErrState = errors.New("detector state: unknown version or damaged bytes")
 
 // historyVersion is the first byte of every license's state: that of the history, which all detectors read. Raise it
 // when its walk, or the meaning of a member, changes: the whole state is then made again from the received events.
-const historyVersion = 5
+const historyVersion = 6
 
 // LicenseState is what the detectors remember of one license: at most 32 kB as bytes. The zero value is a license
 // without history. Times in a state are microseconds since 1970, 0 meaning none; names and addresses are kept as
