@@ -146,5 +146,5 @@ func dayIndex(at time.Time) int { return int(at.Sub(monday).Hours() / 24) }
 // everyStory is each scenario of each detector, by name.
 func everyStory() []story {
 	return slices.Concat(churnStories(), overuseStories(), sharingStories(), spreadStories(), fleetStories(),
-		leaseStories(), dormantStories())
+		leaseStories(), honestStories(), dormantStories())
 }

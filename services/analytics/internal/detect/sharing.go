@@ -171,7 +171,6 @@ func (m *sharing) alternates(st *step) {
 		a.tick(st.at)
 		a.Session = session
 	}
-	r.Last = st.at
 }
 
 // raise tells a finding, which stays as strong as it was: the ways of sharing take turns.

@@ -17,11 +17,11 @@ func fleet(seats, networks, all int, every time.Duration, session func(device, n
 	for i := range seats {
 		s.activate(day(0, 6).Add(time.Duration(i)*time.Second), fmt.Sprint("pc-", i), far(0))
 	}
-	n := 0
+	n, apart := 0, (every / time.Duration(seats)).Truncate(time.Millisecond)
 	for at := day(0, 8); at.Before(day(0, 16)); at = at.Add(every) {
 		for i := range seats {
 			k := n % networks
-			s.add(at.Add(time.Duration(i)*200*time.Millisecond), eventsv1.TypeLicenseValidated, fmt.Sprint("pc-", i),
+			s.add(at.Add(time.Duration(i)*apart), eventsv1.TypeLicenseValidated, fmt.Sprint("pc-", i),
 				far((i+7*k)%all)).SessionID = session(i, k)
 		}
 		n++

@@ -14,7 +14,7 @@ const (
 	// out those that would prove it.
 	maxStreams = 8
 	// allStreams caps those of all devices of a license.
-	allStreams = 240
+	allStreams = 192
 	// manyNetworks is how many a device must use within the hour so that one client which takes turns between its
 	// uplinks explains nothing.
 	manyNetworks = 4
@@ -27,14 +27,16 @@ type runner struct {
 	Roams int64
 	// FlapHour numbers the hour in which Flaps alternations between networks were seen.
 	FlapHour, Flaps int64
-	// Last is when it was at work last.
-	Last    int64
+	// All is the rhythm of its events on whatever network.
+	All     rhythm
 	Streams []stream
-	// Networks are those of the day Day, by vicinity.
-	Day      int64
-	Networks []uint64
-	// Spread are the days of the last 7 on which they were networksPerDay and more.
-	Spread []dayCount
+	// Networks are those of the day Day that it did not stay on, by vicinity. Here is the one it is on, Left the one
+	// before; Came is since when it is there, 0 where it was among them before, or has stayed.
+	Day, Came  int64
+	Networks   []uint64
+	Here, Left uint64
+	// Spread has a bit for each of the 7 days to Day, which is the lowest, on which they were networksPerDay and more.
+	Spread uint64
 }
 
 // stream is a device's use through one network.
@@ -52,11 +54,14 @@ func (c *codec) runner(r *runner) {
 	c.time(&r.Roams)
 	c.int(&r.FlapHour)
 	c.int(&r.Flaps)
-	c.time(&r.Last)
+	c.rhythm(&r.All)
 	list(c, &r.Streams, maxStreams, (*codec).stream)
 	c.int(&r.Day)
+	c.time(&r.Came)
+	c.hash(&r.Here)
+	c.hash(&r.Left)
 	list(c, &r.Networks, maxSpread, (*codec).hash)
-	list(c, &r.Spread, dayCounters, (*codec).dayCount)
+	c.uint(&r.Spread)
 }
 
 func (c *codec) stream(s *stream) {
@@ -125,7 +130,7 @@ func (m *sharing) full() bool {
 // forget drops networks out of use and devices silent for a week.
 func (m *sharing) forget(st *step) {
 	m.runners = slices.DeleteFunc(m.runners, func(r runner) bool {
-		return r.Device != st.id && r.Last < st.clock-micros(week)
+		return r.Device != st.id && r.All.Last < st.clock-micros(week)
 	})
 	for i := range m.runners {
 		r := &m.runners[i]
@@ -195,7 +200,10 @@ func (st *step) proof(r *runner, a *stream, session uint64) (uint64, bool) {
 	far := slices.ContainsFunc(others, func(b stream) bool { return st.distant(b.Block, 0) })
 	own := slices.ContainsFunc(others, func(b stream) bool { return ownRhythms(a, &b, st.at, networks) })
 	roams := r.Roams != 0 && st.at-r.Roams < micros(week)
-	flaps := r.flap(st.at)
+	flaps := int64(0)
+	if !r.All.steady() || a.steady() { // else one client whose uplinks are picked at random
+		flaps = r.flap(st.at)
+	}
 	switch {
 	case roams && !own && (networks <= 2 || networks < manyNetworks && !far):
 		return 0, false

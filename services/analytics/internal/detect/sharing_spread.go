@@ -1,6 +1,11 @@
 package detect
 
-import "fmt"
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+)
 
 const (
 	// networksPerDay (s) is how many networks a device must be used on in a day, on spreadDays days of 7, to be more
@@ -10,9 +15,12 @@ const (
 	networksPerDay = 10
 	spreadDays     = 2
 	spreadBurst    = 2
+	// settledAfter is how long a device must be on one network alone to have moved there: who starts at home tells of it
+	// once or twice within seconds, a build job or a phone that got a new address goes on for minutes.
+	settledAfter = time.Minute
 	// maxSpread caps the networks that are counted of a device in a day, allSpread those of all devices.
 	maxSpread = 32
-	allSpread = 320
+	allSpread = 224
 )
 
 // counted is what of a network counts among those of a day: its vicinity, or the carrier, as its addresses change.
@@ -23,27 +31,51 @@ func (p place) counted() uint64 {
 	return p.vicinity()
 }
 
+// visit counts the network among those of the day, until the device has stayed on it: one network after another, each
+// for some time, is a phone, a traveler, or jobs that are called by one name. What comes late ends no stay.
+func (r *runner) visit(network uint64, at int64, late bool) {
+	switch {
+	case late && network == r.Left:
+	case network != r.Here:
+		added := len(r.Networks) < maxSpread && !slices.Contains(r.Networks, network)
+		if added {
+			r.Networks = append(r.Networks, network)
+		}
+		if late {
+			return
+		}
+		r.Here, r.Left, r.Came = network, r.Here, 0
+		if added {
+			r.Came = at
+		}
+	case r.Came != 0 && at-r.Came > micros(settledAfter):
+		r.Networks = slices.DeleteFunc(r.Networks, func(n uint64) bool { return n == network })
+		r.Came = 0
+	}
+}
+
 // spreads counts the networks that a device was used on in a day, and judges each use on a day with many.
 func (m *sharing) spreads(st *step) {
 	r := m.runner(st)
-	switch day := dayOf(st.at); {
-	case r == nil || day < r.Day:
+	day := dayOf(st.at)
+	if r == nil || day < r.Day {
 		return
-	case day > r.Day:
-		r.Day, r.Networks = day, nil
+	}
+	if day > r.Day {
+		r.Spread = r.Spread << min(day-r.Day, 7) & 0x7f
+		r.Day, r.Networks, r.Here, r.Left = day, nil, 0, 0
+	}
+	late := st.at < r.All.Last
+	if !late {
+		r.All.tick(st.at)
 	}
 	before := len(r.Networks)
-	r.Last = max(r.Last, st.at)
-	if before < maxSpread {
-		r.Networks = addDistinct(r.Networks, st.place.counted())
-	}
+	r.visit(st.place.counted(), st.at, late)
 	n := len(r.Networks)
 	if !st.reaches(n, networksPerDay) {
 		return
 	}
-	if !st.reaches(before, networksPerDay) {
-		r.Spread = addDay(r.Spread, dayOf(st.clock), r.Day, 1)
-	}
+	r.Spread |= 1
 	if n > before {
 		st.note(sharingSpread, week)
 	}
@@ -51,7 +83,7 @@ func (m *sharing) spreads(st *step) {
 	if burst {
 		score += scoreWorse
 	}
-	days := len(r.Spread)
+	days := bits.OnesCount64(r.Spread)
 	if !burst && days < spreadDays {
 		return
 	}
@@ -70,6 +102,7 @@ func describeSpread(f *Finding, networks, days int, allowed float64) {
 	f.Considered = []string{
 		"travel, a phone's connection, a VPN: these are a few networks a day",
 		"a mobile carrier's pool: addresses of one range (/16, or /32 of IPv6) were taken as one",
+		"build jobs, a phone that roams: networks on which the device stayed for a minute or more were left out",
 	}
 	f.Suggestion = "Deactivate the device and ask the customer to activate again: a copied installation will then show."
 }

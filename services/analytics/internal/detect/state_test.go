@@ -115,11 +115,11 @@ func fill(m memory, rng *rand.Rand, at func() int64) {
 	case *sharing:
 		beat := func() rhythm { return rhythm{Last: at(), Every: 30 * microsPerDay, Beats: 5} }
 		for i := range maxDevices {
-			r := runner{Device: rng.Uint64(), Roams: at(), FlapHour: at() / microsPerDay * 24, Flaps: 99, Last: at()}
+			r := runner{Device: rng.Uint64(), Roams: at(), FlapHour: at() / microsPerDay * 24, Flaps: 99, All: beat()}
 			for range (i+1)*allSpread/maxDevices - i*allSpread/maxDevices {
 				r.Networks = append(r.Networks, rng.Uint64())
 			}
-			r.Day = at() / microsPerDay
+			r.Day, r.Came, r.Spread, r.Here, r.Left = at()/microsPerDay, at(), 0x7f, rng.Uint64(), rng.Uint64()
 			for range (i+1)*allStreams/maxDevices - i*allStreams/maxDevices {
 				r.Streams = append(r.Streams, stream{Block: rng.Uint64(), Session: rng.Uint64(), rhythm: beat()})
 			}
