@@ -181,8 +181,8 @@ func TestAnEarlierSighting(t *testing.T) {
 		plain, talks := s.device("plain"), s.device("talks")
 		for i, minutes := range []int{2, 1} {
 			at := noon.Add(time.Duration(minutes) * time.Minute)
-			s.seen[i].Seen(licensing.Sighting{DeviceID: plain, At: at})
-			s.seen[i].Seen(licensing.Sighting{DeviceID: talks, At: at, SessionData: []byte(`{}`)})
+			s.seen[i].Seen(licensing.Sighting{DeviceID: uuid.MustParse(plain), At: at})
+			s.seen[i].Seen(licensing.Sighting{DeviceID: uuid.MustParse(talks), At: at, SessionData: []byte(`{}`)})
 			s.seen[i].flush(t.Context())
 		}
 		for _, id := range []string{plain, talks} {
