@@ -144,7 +144,8 @@ func TestBadQueries(t *testing.T) {
 		theLicenses + "/refusals": {"page": numbers, "per_page": append(slices.Clone(numbers), "101")},
 		theLicenses + "/usage":    {"days": append(slices.Clone(numbers), "367")},
 		auditPath: {"page": numbers, "per_page": append(slices.Clone(numbers), "101"), "after": times,
-			"cursor": append(slices.Clone(texts), "x", "IHg", "IDE&page=1"), "before": times, "actor_id": texts, "action": texts, "license_id": texts},
+			"cursor": append(slices.Clone(texts), "x", "IHg", "IDE&page=1"),
+			"before": times, "actor_id": texts, "action": texts, "license_id": texts},
 	} {
 		t.Run(path, func(t *testing.T) {
 			s := s.in(t)

@@ -42,8 +42,8 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 }
 
 // refused holds for events of refusals. These words are those of the index events_refusals.
-const refused = `type IN
-	('license.validation.failed', 'license.device_limit_exceeded', 'license.activation.refused', 'license.lease.denied')`
+const refused = `type IN ('license.validation.failed', 'license.device_limit_exceeded', 'license.activation.refused',
+	'license.lease.denied')`
 
 // Refusals implements usage.Log.
 func (s *Store) Refusals(ctx context.Context, licenseID string, since time.Time, limit int) ([]usage.Event, error) {

@@ -139,7 +139,9 @@ func (s *Customers) Complete(
 
 // alter makes a change with its audit entry, or nothing where nothing differs. The entry names the members and not what
 // they were: what is known of a person is in one place, so that it can be erased.
-func (c *Customer) alter(by *licensing.Actor, version licensing.Versions, make func(), now time.Time) ([]proto.Message, error) {
+func (c *Customer) alter(
+	by *licensing.Actor, version licensing.Versions, make func(), now time.Time,
+) ([]proto.Message, error) {
 	if err := c.checkVersion(version); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,9 @@ type Erased struct {
 // Erase gives a customer that has the version, where that is not nil, an opaque id, and deletes what is known of it and
 // of the persons on its licenses; the licenses, their devices and their counters stay. Other services carry out the
 // same when they receive the events. Errors: ErrNotFound, VERSION_MISMATCH.
-func (s *Customers) Erase(ctx context.Context, by *licensing.Actor, customerID string, version licensing.Versions) (Customer, error) {
+func (s *Customers) Erase(
+	ctx context.Context, by *licensing.Actor, customerID string, version licensing.Versions,
+) (Customer, error) {
 	now := s.Clock.Now()
 	opaque := "erased-" + uuid.Must(uuid.NewRandom()).String()
 	return s.Store.EraseCustomer(ctx, customerID, func(c *Customer) (erasure.Rule, error) {

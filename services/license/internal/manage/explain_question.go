@@ -104,8 +104,8 @@ func (q *question) check() error {
 		bad.MaxLen("license_key", *q.LicenseKey, maxText)
 	}
 	if strings.TrimSpace(q.HardwareID) == "" {
-		bad.Add("hardware_id", "is required; GET /api/v1/admin/licenses/{license_id}/refusals lists the devices that were "+
-			"refused")
+		bad.Add("hardware_id", "is required; GET /api/v1/admin/licenses/{license_id}/refusals lists the devices that "+
+			"were refused")
 	}
 	bad.OneOf("operation", q.operation(), slices.Sorted(maps.Keys(operations))...)
 	q.checkTexts(bad)

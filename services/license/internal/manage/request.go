@@ -61,8 +61,9 @@ func change[T any](m *Manage, c *gin.Context, fn func(ctx context.Context, by *r
 
 var entityTag = regexp.MustCompile(`^(?:W/)?"([^",]*)"$`)
 
-// ifVersion reads If-Match: nil when it is absent or "*", else the versions of its tags, any of which will do. A tag that
-// we never gave is version 0, which no license has. Weak tags count, because proxies that compress answers weaken them.
+// ifVersion reads If-Match: nil when it is absent or "*", else the versions of its tags, any of which will do. A tag
+// that we never gave is version 0, which no license has. Weak tags count, because proxies that compress answers weaken
+// them.
 func ifVersion(c *gin.Context) (licensing.Versions, error) {
 	sent := strings.Join(c.Request.Header.Values("If-Match"), ",")
 	if _, given := c.Request.Header["If-Match"]; !given || strings.TrimSpace(sent) == "*" {
@@ -90,7 +91,8 @@ func ifVersion(c *gin.Context) (licensing.Versions, error) {
 	return wanted, nil
 }
 
-var badTags = apierr.InvalidField("If-Match", `must be the ETag of what is changed, for example "3", or a list of ETags`)
+var badTags = apierr.InvalidField("If-Match",
+	`must be the ETag of what is changed, for example "3", or a list of ETags`)
 
 // versioned are the paths of what has a version, which its GET announces as its ETag, and of what belongs to a license,
 // of which that of the license is the only one.

@@ -181,7 +181,8 @@ const byKeys = `SELECT 1 AS place, key_hash AS hash, id AS license_id, created_a
 		WHERE key_hash IN @hashes
 	UNION ALL SELECT CASE WHEN valid_until > @now THEN 2 ELSE @ended END, key_hash, license_id, valid_until
 		FROM former_keys WHERE key_hash IN @hashes
-	UNION ALL SELECT @enrollment, key_sha256, license_id, created_at FROM enrollment_keys WHERE key_sha256 IN @enrollments
+	UNION ALL SELECT @enrollment, key_sha256, license_id, created_at FROM enrollment_keys
+		WHERE key_sha256 IN @enrollments
 	ORDER BY place, at DESC`
 
 // The places of byKeys that matter: that of an enrollment key, and that of a key which was replaced and opens nothing

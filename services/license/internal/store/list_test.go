@@ -39,7 +39,8 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 		expiry_notice, created_at, updated_at, deactivation_reason,
 		deactivated_version) ` + series + `SELECT ` + id + `, ` + hash + `, ` + hash + `, 'm', 'LIC-',
 		'customer-' || (i % 1000),
-		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]', '{"order": "A-' || i || '", "shop": "web"}', 1, 0, true,
+		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]',
+		'{"order": "A-' || i || '", "shop": "web"}', 1, 0, true,
 		` + end + `, ` + end + `, 0, ` + cast(d, "?") + `, ` + cast(d, "?") + `, '', 0 FROM n`
 	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 		activated_at, activated_version) ` +

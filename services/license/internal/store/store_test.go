@@ -539,7 +539,8 @@ func TestList(t *testing.T) {
 		days, trial := 10, true
 		for i, n := range []licensing.NewLicense{
 			{CustomerID: "acme", IsTest: true}, {CustomerID: "acme",
-				TermsChange: licensing.TermsChange{ExpiresInDays: &days}}, {CustomerID: "brick", TermsChange: licensing.TermsChange{IsTrial: &trial}},
+				TermsChange: licensing.TermsChange{ExpiresInDays: &days}},
+			{CustomerID: "brick", TermsChange: licensing.TermsChange{IsTrial: &trial}},
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			create(t, r, n)

@@ -155,7 +155,9 @@ func given(sent *string) (password, made string) {
 
 // Update changes a user who has the version, where that is not nil. A change that changes nothing publishes nothing.
 // Errors: VALIDATION_ERROR, ErrNotFound, ErrExists, VERSION_MISMATCH.
-func (s *Users) Update(ctx context.Context, by *licensing.Actor, id string, version licensing.Versions, c Change) (User, error) {
+func (s *Users) Update(
+	ctx context.Context, by *licensing.Actor, id string, version licensing.Versions, c Change,
+) (User, error) {
 	p := apierr.Fields{}
 	if c.problems(p); len(p) > 0 {
 		return User{}, p.Err()
