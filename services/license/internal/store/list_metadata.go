@@ -13,8 +13,8 @@ import (
 )
 
 // havingMetadata selects the licenses whose metadata has all of these members. SQLite reads the metadata of the
-// licenses that the other filters leave. PostgreSQL has an index, and looks up first how many there are; of a value that
-// a large share of all licenses has, the index would gather every one before anything else is asked.
+// licenses that the other filters leave. PostgreSQL has an index, and looks up first how many there are; of a value
+// that a large share of all licenses has, the index would gather every one before anything else is asked.
 func (s *Store) havingMetadata(ctx context.Context, wanted map[string]string) (clause.Expression, error) {
 	if s.db.Engine() == db.SQLite {
 		return members(wanted, sqliteMember), nil
