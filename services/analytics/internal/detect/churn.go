@@ -47,7 +47,8 @@ const (
 
 // churn finds device_churn. Refilled seats count, filling them the first time does not. Left alone: build jobs on
 // hosting networks that leave cleanly, one burst of re-imaging, reinstallations (same name and network). Low at most:
-// build jobs on networks that no geo data names, seats that are freed because nobody is seen on them.
+// build jobs on networks that no geo data names, seats that are freed because nobody is
+// seen on them, unless a crowd comes back to them.
 type churn struct {
 	trail
 	// firstWeek is replacements in the license's own first week: its baseline.
@@ -112,7 +113,7 @@ func (m *churn) raise(st *step, t turnover, allowed float64, window string) {
 	score := excess(scoreExcess, float64(t.replaced), allowed)
 	explained := ""
 	switch {
-	case t.freed():
+	case t.freed() && (few(t.returning, t.arrivals) || !st.crowded()):
 		score = min(score, scoreLow)
 		explained = "seats freed for idleness: the license allows it, and " + count(t.idle, "stay") + " ended so"
 	case t.jobs() && t.apart():

@@ -46,14 +46,14 @@ func household(i int) where {
 
 // idle is a license whose devices, so many a day and each on another network, never give their seats back: the license
 // frees them.
-func idle(seats, perDay int, hw func(day, k int) string) *scenario {
+func idle(seats, perDay, networks int, hw func(day, k int) string) *scenario {
 	s := licensed(seats)
 	for d := range 10 {
 		for k := range perDay {
-			name, at := hw(d, k), day(d, 8+float64(k))
-			s.activate(at, name, far(k%4))
-			s.add(at.Add(20*time.Minute), eventsv1.TypeLicenseHeartbeat, name, far(k%4))
-			s.add(at.Add(50*time.Minute), eventsv1.TypeDeviceCulled, name, where{}).By = ""
+			name, at, turn := hw(d, k), day(d, 8+12*float64(k)/float64(perDay)), 12*time.Hour/time.Duration(perDay)
+			s.activate(at, name, far(k%networks))
+			s.add(at.Add(turn/3).Truncate(time.Second), eventsv1.TypeLicenseHeartbeat, name, far(k%networks))
+			s.add(at.Add(turn-turn/6).Truncate(time.Second), eventsv1.TypeDeviceCulled, name, where{}).By = ""
 		}
 	}
 	return s
@@ -173,11 +173,27 @@ func churnStories() []story {
 			return passedAround(3, 10, 20, func(i int) where { return where{ip: buildRunner(i).ip} })
 		}, map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"ci whose seats are freed for idleness is a note at most",
-			func() *scenario { return idle(3, 12, func(d, k int) string { return fmt.Sprintf("job-%d-%d", d, k) }) },
+			func() *scenario {
+				return idle(3, 12, 4, func(d, k int) string { return fmt.Sprintf("job-%d-%d", d, k) })
+			},
 			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"team takes turns on seats that are freed for idleness",
-			func() *scenario { return idle(1, 8, func(_, k int) string { return fmt.Sprintf("pc-%d", k%4) }) },
+			func() *scenario { return idle(1, 8, 4, func(_, k int) string { return fmt.Sprintf("pc-%d", k%4) }) },
 			nil, ""},
+		{"forty people take turns on a seat that is freed for idleness",
+			func() *scenario { return idle(1, 40, 40, func(_, k int) string { return fmt.Sprintf("pc-%d", k) }) },
+			map[Kind]Severity{DeviceChurn: SeverityCritical, AccountSharing: SeverityHigh}, "on 40 networks"},
+		{"ten people at home take turns on a seat that is freed for idleness",
+			func() *scenario { return idle(1, 10, 10, func(_, k int) string { return fmt.Sprintf("pc-%d", k) }) },
+			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
+		{"forty people of one office take turns on a seat that is freed for idleness",
+			func() *scenario { return idle(1, 40, 1, func(_, k int) string { return fmt.Sprintf("pc-%d", k) }) },
+			nil, ""},
+		{"forty jobs a day on a seat that is freed for idleness",
+			func() *scenario {
+				return idle(1, 40, 40, func(d, k int) string { return fmt.Sprint("job-", d, "-", k) })
+			},
+			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"ci beside a server that activates at each start", func() *scenario {
 			s := passedAround(2, 30, 25, buildRunner)
 			for h := range 30 * 24 {

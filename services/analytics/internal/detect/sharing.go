@@ -215,7 +215,7 @@ func (m *sharing) overlapped(st *step, what uint64) {
 // handedBack counts a seat that comes back to a device after another one elsewhere had it, and judges the week.
 func (m *sharing) handedBack(st *step) {
 	known := st.before
-	if known.Left == 0 || st.at-known.Left > microsPerDay || st.leftIdle(known.ID) {
+	if known.Left == 0 || st.at-known.Left > microsPerDay || st.leftIdle(known.ID) && !st.crowded() {
 		return
 	}
 	others := func(a arrival) bool { return a.At >= known.Left && a.Device != known.ID && st.elsewhere(a.Block) }

@@ -15,6 +15,10 @@ const jobLifetime = 6 * time.Hour
 // ids count.
 const reboundNetworks = 5
 
+// turnsPerSeat (s) is how many devices a day may take turns on a seat that is freed for idleness: the license is sold
+// for that, but with more of them each has it for less than an hour of a working day.
+const turnsPerSeat = 10
+
 // turnover is what a license's arrivals of one window look like.
 type turnover struct {
 	who, blocks        []uint64
@@ -115,6 +119,12 @@ func (t turnover) apart() bool { return t.scattered() && 2*t.regions > len(t.who
 
 // freed says whether the seats moved because the license has seats freed that nobody is seen on.
 func (t turnover) freed() bool { return t.ended > 0 && most(t.idle, t.ended) }
+
+// crowded says whether more devices on networks apart took a seat within the day than a team that takes turns has.
+func (st *step) crowded() bool {
+	day := st.turnover(st.at-microsPerDay, st.at)
+	return float64(len(day.who)) > st.limit(turnsPerSeat*float64(max(st.seats, 1))) && len(day.blocks) >= farApart
+}
 
 // scattered says whether the devices came from more networks than the build jobs of one customer do. A seat that is
 // handed round the world leaves as cleanly as a build job.
