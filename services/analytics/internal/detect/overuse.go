@@ -27,8 +27,8 @@ const (
 	// overuseBurst times as many devices as allowed are told at once, as low when they come from fewer than
 	// farApart networks: a class may have met with too few seats.
 	overuseDays = 3
-	// waitingPerSlot (s) is how many people for each slot may wait for one in a week: leases are sold to more than there
-	// are slots.
+	// waitingPerSlot (s) is how many people for each slot may wait for one in a week: leases are sold to more than
+	// there are slots.
 	waitingPerSlot = 4
 	overuseBurst   = 3
 	// retriesPerDay (s) by 2 or more devices on retryDays days is hammering, of low severity: it may be a client

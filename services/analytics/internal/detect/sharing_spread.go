@@ -15,8 +15,8 @@ const (
 	networksPerDay = 10
 	spreadDays     = 2
 	spreadBurst    = 2
-	// settledAfter is how long a device must be on one network alone to have moved there: who starts at home tells of it
-	// once or twice within seconds, a build job or a phone that got a new address goes on for minutes.
+	// settledAfter is how long a device must be on one network alone to have moved there: a start of the application
+	// shows once or twice within seconds, a build job or a phone that got a new address goes on for minutes.
 	settledAfter = time.Minute
 	// maxSpread caps the networks that are counted of a device in a day, allSpread those of all devices.
 	maxSpread = 32
