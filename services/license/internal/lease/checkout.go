@@ -151,7 +151,8 @@ func (r *Request) wish(held *Lease) wish {
 	}
 }
 
-// give makes the lease that was admitted. It is the first use of a license whose time has not begun.
+// give makes the lease that was admitted. It is the first use of a license whose time has not begun, as extend is where
+// the license got such terms under a live lease.
 func (p *Pool) give(id string, r *Request) *Lease {
 	p.Start(p.Now)
 	end, borrowed := p.until(r.Entitlement, p.borrowUntil(r), time.Time{})
@@ -185,6 +186,7 @@ func (p *Pool) add(l *Lease) {
 
 // extend renews a live lease.
 func (p *Pool) extend(l *Lease, borrow time.Time) {
+	p.Start(p.Now)
 	end, borrowed := p.until(l.Entitlement, borrow, l.BorrowedUntil)
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
 	p.countBorrower(l)
