@@ -149,9 +149,12 @@ func TestImportDryRun(t *testing.T) {
 				"devices":[{"hardware_id":"x"}]},
 			{"license_key":"known-KEY","customer_id":"a","max_devices":4},
 			{"license_key":"twice-key","customer_id":"a"},{"license_key":"twice-key","customer_id":"a"},
+			{"license_key":"wrong-key","customer_id":"a","expires_at":"31/12/2026"},
+			{"license_key":"wrong-KEY","customer_id":"a"},
 			{"license_key":"full-key1","customer_id":"a","devices":[{"hardware_id":"x"},{"hardware_id":"y"}]},7`
 		want := []string{
 			"created", "updated devices max_devices", "failed VALIDATION_ERROR license_key", "created",
+			"failed VALIDATION_ERROR license_key", "failed VALIDATION_ERROR expires_at",
 			"failed VALIDATION_ERROR license_key", "failed DEVICE_LIMIT_EXCEEDED", "failed VALIDATION_ERROR body",
 		}
 		before := w.rows()

@@ -98,7 +98,14 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	counted := &countingReader{from: in}
-	rows, err := newReader(counted, f.from, f.columns)
+	open := func() (*reader, error) {
+		if _, err := in.Seek(0, io.SeekStart); err != nil {
+			return nil, fmt.Errorf("the file is read twice: %w", err)
+		}
+		counted.n = 0
+		return newReader(counted, f.from, f.columns)
+	}
+	rows, err := open()
 	if err != nil {
 		return usage(err)
 	}
@@ -110,7 +117,7 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	}
 	report := &report{name: f.report}
 	p := &progress{to: cmd.ErrOrStderr(), read: counted, size: info.Size(), begun: time.Now()}
-	work := job{options: f.options, target: to, reader: rows, refuse: report.add, progress: p.show}
+	work := job{options: f.options, target: to, reader: rows, open: open, refuse: report.add, progress: p.show}
 	err = errors.Join(work.all(cmd.Context()), report.close())
 	p.end(work.counts)
 	f.summary(cmd.OutOrStdout(), &work, err)

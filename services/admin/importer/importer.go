@@ -4,6 +4,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,12 +34,16 @@ type job struct {
 	options
 	target target
 	reader *reader
+	// open reads the file from its beginning.
+	open   func() (*reader, error)
 	refuse func(problem) error
 	// progress is called after each call.
 	progress func(counts)
 	counts   counts
 	// seen is what earlier lines said of licenses, by the hashes of their keys.
 	seen map[uint64]earlier
+	// refusedLines are the lines for which nothing is made of a license, wherever its other lines are.
+	refusedLines map[uint64]int
 	// known are the products that there are, made those that a dry run finds missing.
 	known, made map[string]bool
 	seed        maphash.Seed
@@ -61,8 +66,10 @@ func (c counts) all() int { return c.created + c.updated + c.unchanged + c.diffe
 
 // all imports a file. Each call is a whole: an import that broke off is made again and goes on where it was.
 func (j *job) all(ctx context.Context) error {
-	j.seen, j.seed = map[uint64]earlier{}, maphash.MakeSeed()
-	j.made = map[string]bool{}
+	j.seed, j.made = maphash.MakeSeed(), map[string]bool{}
+	if err := j.lookAhead(ctx); err != nil {
+		return err
+	}
 	if j.dryRun {
 		known, err := j.target.products(ctx)
 		if err != nil {
@@ -94,6 +101,32 @@ func (j *job) all(ctx context.Context) error {
 		}
 		b.add(next)
 	}
+}
+
+// lookAhead reads the file once to find the licenses of which a line is refused: it may be far below their others.
+func (j *job) lookAhead(ctx context.Context) error {
+	j.seen = map[uint64]earlier{}
+	for {
+		next, err := j.reader.read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return err
+		}
+		j.complete(next)
+		j.check(next)
+	}
+	j.refusedLines = map[uint64]int{}
+	for key, e := range j.seen {
+		if e.refusedLine > 0 {
+			j.refusedLines[key] = e.refusedLine
+		}
+	}
+	j.seen = map[uint64]earlier{}
+	var err error
+	j.reader, err = j.open()
+	return err
 }
 
 // batch is what is sent in one call.
@@ -130,7 +163,8 @@ func (j *job) check(next *row) {
 	if next.same == "" {
 		return
 	}
-	before, known := j.seen[j.hash(next.same)]
+	key := j.hash(next.same)
+	before, known := j.seen[key]
 	now := before
 	if customer, given := next.members["customer_id"].(string); given {
 		now.customer = j.hash(customer)
@@ -154,7 +188,10 @@ func (j *job) check(next *row) {
 	if now.refusedLine == 0 && len(next.wrong) > 0 {
 		now.refusedLine = next.wrong[0].Line
 	}
-	j.seen[j.hash(next.same)] = now
+	j.seen[key] = now
+	if line := j.refusedLines[key]; line > 0 && len(next.wrong) == 0 {
+		next.spoilBy(line)
+	}
 }
 
 // tooLarge refuses a license in its first line, for all of its lines.

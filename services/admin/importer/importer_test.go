@@ -211,24 +211,25 @@ func TestReport(t *testing.T) {
 		`"error_code":"DEVICE_BLOCKED","error":"is blocked"}]}`
 	said, report, err := a.imports(t, "license_key,max_devices,Machine\n"+
 		"KEY-00002,many,\n"+"KEY-00003,1,,,x\n"+",1,\n"+"KEY-00005,\"1\"2,\n"+"KEY-00006,2,pc\n"+"KEY-00006,,None\n"+
-		"KEY-00008,1,\n"+"KEY-00009,1,\n"+"KEY-00010,1,a\n"+"KEY-00010,1,b\n"+"KEY-00012,1,\n"+"key-00010,1,\n"+
-		"KEY-00014,1,\xff\n", "--map", "Machine=hardware_id")
+		"KEY-00008,1,\n"+"KEY-00009,1,\n"+"KEY-00010,1,a\n"+"KEY-00010,1,b\n"+"KEY-00012,1,\n"+"KEY-00013,1,\n"+
+		"key-00012,1,\n"+"KEY-00015,1,\xff\n", "--map", "Machine=hardware_id")
 	want := `line,column,error_code,reason
 2,max_devices,FILE,"must be a whole number, or ""unlimited"""
 3,,FILE,"has 5 cells, the first line names 3 columns"
 4,license_key,FILE,is missing
 5,,FILE,"cannot be read: extraneous or missing "" in quoted-field"
+12,license_key,FILE,line 14 of the same license is refused
+14,license_key,FILE,"an earlier line has this license_key; sort the file by license_key, or import it with --update"
+15,Machine,FILE,is not in UTF-8; save the file as CSV in UTF-8
 7,Machine,VALIDATION_ERROR,is a placeholder
 8,,LICENSE_KEY_EXISTS,taken
 9,max_devices,DIFFERS,the license is here and stays as it is; --update would change these
 10,Machine,DEVICE_BLOCKED,is blocked
-13,license_key,FILE,"an earlier line has this license_key; sort the file by license_key, or import it with --update"
-14,Machine,FILE,is not in UTF-8; save the file as CSV in UTF-8
 `
 	if diff := cmp.Diff(want, report); diff != "" || err == nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if said != "done: 2 created, 0 updated, 0 unchanged, 1 here and different, 8 refused\n" {
+	if said != "done: 2 created, 0 updated, 0 unchanged, 1 here and different, 9 refused\n" {
 		t.Error(said)
 	}
 }

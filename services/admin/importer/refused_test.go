@@ -30,6 +30,10 @@ func TestOneWrongLine(t *testing.T) {
 			nil},
 		"elsewhere": {"KEY-00001,acme,1,31/12/2026,a\nKEY-00002,b,1,,\n" + second, "2 4", "KEY-00002",
 			[]string{"--update"}},
+		"far below": {"KEY-00001,acme,1,,a\nKEY-00002,b,1,,\nkey-00001,,,31/12/2026,b", "2 4", "KEY-00002", nil},
+		"far below an update": {first + "\nKEY-00002,b,1,,\nKEY-00001,,,31/12/2026,b\nKEY-00003,c,1,,\n" + second,
+			"2 4 6", "KEY-00002 KEY-00003", []string{"--update"}},
+		"that comes again": {first + "\nKEY-00002,b,1,,\n" + second, "2 4", "KEY-00002", nil},
 		"of the API": {"KEY-00009,acme,1,,a\nKEY-00002,b,1,,\nkey-00009,,,,b", "2 4", "KEY-00009 KEY-00002",
 			[]string{"--update"}},
 	} {

@@ -202,15 +202,15 @@ func (r *importRequest) rows() []importRow {
 	rows, seen := make([]importRow, len(r.Licenses)), map[string]bool{}
 	for i := range r.Licenses {
 		rows[i] = importRow{index: i, refusal: r.Licenses[i].Err(), license: &r.Licenses[i].Value}
-		if rows[i].refusal != nil {
-			continue
+		if rows[i].refusal == nil {
+			rows[i].refusal = rows[i].license.check()
 		}
 		key := licensing.NormalizeKey(rows[i].license.LicenseKey)
-		if rows[i].refusal = rows[i].license.check(); rows[i].refusal == nil && seen[key] {
+		if rows[i].refusal == nil && seen[key] {
 			rows[i].refusal = apierr.InvalidField("license_key",
 				"an earlier row of the call has it; send one row for a license")
 		}
-		seen[key] = true
+		seen[key] = true // of a row that is refused, too: the terms may stand in it
 	}
 	return rows
 }
