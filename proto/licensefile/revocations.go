@@ -55,7 +55,8 @@ func OpenRevocations(root ed25519.PublicKey, file []byte) (*Revocations, error) 
 }
 
 // Apply returns the list after the changes of a later one, or the later one when it is whole. A list of changes since
-// a later number than the list's, and an older list, change nothing. Later is a list with a higher number; a whole one
+// another number than the list's, and an older list, change nothing: a server whose database was restored may have lost
+// changes between the two, and would never name them again. Later is a list with a higher number; a whole one
 // also if it was issued later, whatever its number: a server whose database was restored does not know all numbers that
 // it gave out.
 func (r *Revocations) Apply(later *Revocations) *Revocations {
@@ -64,22 +65,30 @@ func (r *Revocations) Apply(later *Revocations) *Revocations {
 		return r
 	case later.Since == 0:
 		return later
-	case r == nil || later.Since > r.Number:
+	case r == nil || later.Since != r.Number:
 		return r
 	}
 	next := *later
 	next.Since, next.Revoked, next.Reinstated = 0, nil, nil
-	changed := func(e Revocation) bool {
-		return holds(later.Revoked, e.LicenseID, e.HardwareID) || holds(later.Reinstated, e.LicenseID, e.HardwareID)
+	changed := make(map[revoked]bool, len(later.Revoked)+len(later.Reinstated))
+	for _, list := range [][]Revocation{later.Revoked, later.Reinstated} {
+		for _, e := range list {
+			changed[e.whom()] = true
+		}
 	}
 	for _, e := range r.Revoked {
-		if !changed(e) {
+		if !changed[e.whom()] {
 			next.Revoked = append(next.Revoked, e)
 		}
 	}
 	next.Revoked = append(next.Revoked, later.Revoked...)
 	return &next
 }
+
+// revoked is whom an entry is about.
+type revoked struct{ licenseID, hardwareID string }
+
+func (e *Revocation) whom() revoked { return revoked{e.LicenseID, e.HardwareID} }
 
 func (r *Revocations) has(licenseID, hardwareID string) bool {
 	return r != nil && (holds(r.Revoked, licenseID, "") || holds(r.Revoked, licenseID, hardwareID))
