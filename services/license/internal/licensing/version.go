@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// The version of a license counts its changes. Who names in If-Match those that were read changes nothing where somebody
-// else has changed the license since: ErrVersionMismatch.
+// The version of a license counts its changes. Who names in If-Match those that were read changes nothing where
+// somebody else has changed the license since: ErrVersionMismatch.
 
 // Versions are those of which a caller has read one, or nil for any.
 type Versions []int
