@@ -187,8 +187,11 @@ func churnStories() []story {
 			func() *scenario { return idle(1, 10, 10, func(_, k int) string { return fmt.Sprintf("pc-%d", k) }) },
 			map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"forty people of one office take turns on a seat that is freed for idleness",
-			func() *scenario { return idle(1, 40, 1, func(_, k int) string { return fmt.Sprintf("pc-%d", k) }) },
-			nil, ""},
+			func() *scenario {
+				s := idle(1, 40, 1, func(_, k int) string { return fmt.Sprintf("pc-%d", k) })
+				s.works(-9, -1, "first", far(0))
+				return s
+			}, map[Kind]Severity{DeviceChurn: SeverityLow}, "replaced devices"},
 		{"forty jobs a day on a seat that is freed for idleness",
 			func() *scenario {
 				return idle(1, 40, 40, func(d, k int) string { return fmt.Sprint("job-", d, "-", k) })

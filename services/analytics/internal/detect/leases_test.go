@@ -89,14 +89,15 @@ func leaseStories() []story {
 					s.add(day(d, 8).Add(time.Duration(k)*3*time.Minute), eventsv1.TypeLicenseLeased,
 						fmt.Sprint("ws-", k%8), far(k%8))
 				}
+				s.runs(day(d, 8), day(d, 18), 5*time.Minute, "pc", home, "")
 			}
 			return s
 		}, nil, ""},
 		{"a floating license that denies a lease once in a quarter", func() *scenario {
 			s := slots(2)
-			for d := range 100 {
+			for d := range 155 {
 				s.add(day(d, 9), eventsv1.TypeLicenseLeased, fmt.Sprint("ws-", d%3), far(d%3))
-				if d%8 == 0 && d < 64 || d > 97 {
+				if d%4 == 0 && d < 64 || d > 150 {
 					s.add(day(d, 10), eventsv1.TypeLicenseLeaseDenied, fmt.Sprint("new-", d),
 						berlin).ErrorCode = codeLeaseLimitExceeded
 				}

@@ -22,7 +22,7 @@ func fleet(seats, networks, all int, every time.Duration, session func(device, n
 		for i := range seats {
 			k := n % networks
 			s.add(at.Add(time.Duration(i)*apart), eventsv1.TypeLicenseValidated, fmt.Sprint("pc-", i),
-				far((i+7*k)%all)).SessionID = session(i, k)
+				far((i+all/networks*k)%all)).SessionID = session(i, k)
 		}
 		n++
 	}
@@ -38,6 +38,9 @@ func fleetStories() []story {
 		}, map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
 		{"ninety seats, each id of which runs on ten of eighty networks", func() *scenario {
 			return fleet(90, 10, 80, 5*time.Minute, own)
+		}, map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
+		{"eighty seats, each id of which runs on four networks of its own", func() *scenario {
+			return fleet(80, 4, 320, 5*time.Minute, own)
 		}, map[Kind]Severity{AccountSharing: SeverityCritical}, "two sessions"},
 		{"ninety seats, each id of which is used once on twenty-four networks", func() *scenario {
 			return fleet(90, 24, 80, 20*time.Minute, own)
