@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
@@ -215,6 +216,37 @@ func TestFormerKeysAreFound(t *testing.T) {
 		other, _ := w.made(`{"customer_id":"other","license_key":"` + old + `"}`)
 		if got := found(old); len(got) != 1 || got[0] != other {
 			t.Errorf("found by the key that another license has: %v", got)
+		}
+	})
+}
+
+// Who comes with a key that the license had, or with its key for another product, guesses none: the refusal is published
+// with the license, while the client learns nothing of it.
+func TestARefusedKeyOfALicenseIsPublishedWithIt(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		w.unlimitedCalls()
+		id, old := w.create(1, 0)
+		key := w.rotate(id, 0)
+		other := `,"product":"other"}`
+		for endpoint, eventType := range map[string]string{
+			"validate": "license.validation.failed", "activate": "license.activation.refused",
+		} {
+			for k, ending := range map[string]string{old: "}", key: other, "LIC-000000000000": "}"} {
+				hardwareID := endpoint + " by " + k
+				body := strings.TrimSuffix(device(k, hardwareID), "}") + ending
+				refused := w.post(endpoint, body)
+				w.want(refused, http.StatusNotFound, "LICENSE_NOT_FOUND")
+				subject := id
+				if k == "LIC-000000000000" {
+					subject = ""
+				}
+				e := w.await(func(e event.Event) bool {
+					return e.Type == eventType && strings.Contains(string(e.Data), hardwareID)
+				})
+				if e.Subject != subject || strings.Contains(refused.raw, id) {
+					t.Errorf("%s %s: published of %q, answered %s", endpoint, ending, e.Subject, refused.raw)
+				}
+			}
 		}
 	})
 }

@@ -12,6 +12,26 @@ import (
 // Use cases for devices look a license up by its key through the two functions here, never through Lookup: these
 // publish each refusal of an unknown key, and guessed keys show in nothing else.
 
+// FormerKeyError is ErrNotFound of a key that a license had until it ended. Clients are told what is said of a key that
+// nobody has; the refusal is published with the license, because who comes with its former key guesses none.
+type FormerKeyError struct{ LicenseID string }
+
+// Error is the text of ErrNotFound.
+func (e *FormerKeyError) Error() string { return ErrNotFound.Error() }
+
+// Unwrap has ErrNotFound answer for the error.
+func (e *FormerKeyError) Unwrap() error { return ErrNotFound }
+
+// refusedOf is the license with which the refusal of a key is published: the one that was found and is of another
+// product, or the one that had the key. It is empty for a key that nobody has.
+func refusedOf(found string, err error) string {
+	var former *FormerKeyError
+	if errors.As(err, &former) {
+		return former.LicenseID
+	}
+	return found
+}
+
 // IDByKey finds the id of a license by its key as somebody typed it, or by an enrollment key, and notes the latter in
 // c. Errors: ErrNotFound.
 func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID string, err error) {
@@ -24,7 +44,7 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID s
 		err = s.checkProduct(ctx, licenseID, c)
 	}
 	if err != nil && key != "" {
-		s.ActivationRefused(s.Clock.Now(), "", key, *c, err)
+		s.ActivationRefused(s.Clock.Now(), refusedOf(licenseID, err), key, *c, err)
 	}
 	return licenseID, err
 }
@@ -36,11 +56,12 @@ func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *Lic
 	} else {
 		l, c.Enrollment, cached, err = s.Lookup.LicenseByKey(ctx, NormalizeKey(key))
 	}
+	var found string
 	if err == nil && !c.isFor(l) {
-		err = ErrNotFound
+		found, err = l.ID, ErrNotFound
 	}
 	if err != nil && key != "" {
-		err = s.UseRefused(s.Clock.Now(), "", key, *c, err)
+		err = s.UseRefused(s.Clock.Now(), refusedOf(found, err), key, *c, err)
 	}
 	return l, cached, err
 }

@@ -181,18 +181,21 @@ func (l *Lookup) byKey(ctx context.Context, key string) (*issued, *licensing.Enr
 	return of, of.bounds.enrollment, nil
 }
 
-// readID finds the license of a key. "Not found" is said only when no license can be under a master key that this
-// process lacks.
+// readID finds the license of a key. "Not found", also of a key that has ended, is said only when no license can be
+// under a master key that this process lacks.
 func (l *Lookup) readID(ctx context.Context, key string) (*issued, error) {
-	found, err := findKey(func() *gorm.DB { return l.db.Read(ctx) }, l.keys.Ring, key, l.clock.Now())
-	if errors.Is(err, db.ErrNotFound) {
-		err = cmp.Or(l.keys.Check(ctx), err)
+	found, err := findKey(func() *gorm.DB { return l.db.Read(ctx) }, l.keys.Ring, key)
+	if err == nil && found.ended(l.clock.Now()) {
+		err = &licensing.FormerKeyError{LicenseID: found.LicenseID}
+	}
+	if err = translate(err); errors.Is(err, licensing.ErrNotFound) {
+		err = cmp.Or(translate(l.keys.Check(ctx)), err)
 	}
 	of := &issued{licenseID: found.LicenseID}
 	if found.Enrollment != nil || !found.ValidUntil.IsZero() {
 		of.bounds = &keyBounds{found.ValidUntil, found.Enrollment}
 	}
-	return of, translate(err)
+	return of, err
 }
 
 // License implements licensing.Lookup.

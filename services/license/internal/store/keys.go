@@ -43,31 +43,37 @@ func sealKey(ring *keyring.Ring, licenseID, key string) (sealedKey, error) {
 	return sealedKey{KeyHash: mac.Sum[:], KeySealed: sealed, MasterKey: mac.Key}, nil
 }
 
-// foundKey is what a key opens.
+// foundKey is what a key opens, or opened until it ended.
 type foundKey struct {
 	LicenseID string
-	// ValidUntil is when a key that the license had before a rotation stops; zero for others.
+	// ValidUntil is when a key that the license had before a rotation stops, or stopped; zero for others.
 	ValidUntil time.Time
 	// Enrollment is nil for a key of the license itself.
 	Enrollment *licensing.EnrollmentKey
 }
 
+// ended tells whether the key is a former one that opens nothing any more.
+func (f *foundKey) ended(now time.Time) bool {
+	return !f.ValidUntil.IsZero() && !now.Before(f.ValidUntil)
+}
+
 // byKey asks once for all, because strangers try keys that nobody has. A key that is being rotated is found by one or
-// the other.
+// the other. Of several licenses that had a key one after the other, it finds the last.
 const byKey = `SELECT 1 AS place, id AS license_id, id AS found FROM licenses WHERE key_hash IN @hashes
-	UNION ALL SELECT 2, license_id, id FROM former_keys WHERE key_hash IN @hashes AND valid_until > @now
+	UNION ALL SELECT 2, license_id, id FROM (SELECT license_id, id FROM former_keys WHERE key_hash IN @hashes
+		ORDER BY valid_until DESC LIMIT 1) AS former
 	UNION ALL SELECT 3, license_id, id FROM enrollment_keys WHERE key_sha256 = @enrollment
 	ORDER BY place LIMIT 1`
 
-// findKey finds what a normalized key opens: the license that has it, one that had it, or one with such an enrollment
-// key. Errors: db.ErrNotFound.
-func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time) (foundKey, error) {
+// findKey finds what a normalized key opens: the license that has it, one that had it, even where it has ended, or one
+// with such an enrollment key. Errors: db.ErrNotFound.
+func findKey(read func() *gorm.DB, ring *keyring.Ring, key string) (foundKey, error) {
 	var rows []struct {
 		Place            int
 		LicenseID, Found string
 	}
 	err := read().Raw(byKey, map[string]any{
-		"hashes": keyHashes(ring, key), "enrollment": enrollmentHash(key), "now": now,
+		"hashes": keyHashes(ring, key), "enrollment": enrollmentHash(key),
 	}).Scan(&rows).Error
 	switch {
 	case err != nil:
@@ -88,19 +94,22 @@ func findKey(read func() *gorm.DB, ring *keyring.Ring, key string, now time.Time
 	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, err
 }
 
-func (s *Store) findKey(ctx context.Context, key string, now time.Time) (foundKey, error) {
-	return findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(key), now)
+func (s *Store) findKey(ctx context.Context, key string) (foundKey, error) {
+	return findKey(func() *gorm.DB { return s.db.Read(ctx) }, s.keys.Ring, licensing.NormalizeKey(key))
 }
 
 // ByKey implements licensing.Reads.
 func (s *Store) ByKey(
 	ctx context.Context, key string, now time.Time,
 ) (licenseID string, e *licensing.EnrollmentKey, err error) {
-	found, err := s.findKey(ctx, key, now)
+	found, err := s.findKey(ctx, key)
+	if err == nil && found.ended(now) {
+		return "", nil, licensing.ErrNotFound
+	}
 	return found.LicenseID, found.Enrollment, translate(err)
 }
 
-// ids is the license that the key opens now, or none.
+// ids is the license that the key opens now, or opened until it was replaced, or none.
 func (f *foundKey) ids(now time.Time) []string {
 	if f.LicenseID == "" || f.Enrollment != nil && !f.Enrollment.Live(now) {
 		return nil

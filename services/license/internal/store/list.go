@@ -115,15 +115,11 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 
 // ofKey is the license that has a key or had it, or none.
 func (s *Store) ofKey(ctx context.Context, key string, now time.Time) ([]string, error) {
-	found, err := s.findKey(ctx, key, now)
-	if !errors.Is(err, db.ErrNotFound) {
-		return found.ids(now), err
+	found, err := s.findKey(ctx, key)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, nil
 	}
-	id, _, err := s.FormerKey(ctx, key)
-	if id == "" {
-		return nil, err
-	}
-	return []string{id}, nil
+	return found.ids(now), err
 }
 
 // graceSince is an instant at which no license ended that is in grace still: the longest grace of all before now. It
