@@ -65,19 +65,19 @@ func (s *Licenses) ChangePolicyAll(ctx context.Context, code string) (Action, er
 	return func(ch *Change, by *Actor, now time.Time) error { return ch.takePolicy(by, policy, now) }, err
 }
 
-// Apply makes a change to licenses within the transaction in ctx, each standing alone. One that is refused leaves
-// nothing behind. Errors: outages only.
-func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+// Apply makes a change to licenses within the transaction in ctx, each standing alone, and tells of each in its turn.
+// One that is refused leaves nothing behind. Errors: outages only.
+func (s *Licenses) Apply(ctx context.Context, by *Actor, ids []string, do Action, tell func(BulkResult)) error {
 	if err := s.Store.Lock(ctx, ids); err != nil {
-		return nil, err
+		return err
 	}
 	return s.each(ids, func(id string, decide func(*Change) error) error {
 		return s.Store.Change(ctx, id, nil, decide)
-	}, by, do)
+	}, by, do, tell)
 }
 
 // Try tells what Apply would do, and does nothing.
-func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) ([]BulkResult, error) {
+func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action, tell func(BulkResult)) error {
 	reads := triedReads{reads: s.Reads, ctx: ctx, groups: map[string]*Group{}}
 	return s.each(ids, func(id string, decide func(*Change) error) error {
 		l, err := s.Reads.Find(ctx, id)
@@ -85,7 +85,7 @@ func (s *Licenses) Try(ctx context.Context, by *Actor, ids []string, do Action) 
 			return err
 		}
 		return decide(&Change{License: l, Reads: reads})
-	}, by, do)
+	}, by, do, tell)
 }
 
 // triedReads finds what a change that is only tried asks for, without locks.
@@ -109,13 +109,13 @@ func (r triedReads) Group(id string) (*Group, error) {
 	return g, err
 }
 
+// each keeps no result: ten thousand licenses with all their metadata, before and after, would be gigabytes.
 func (s *Licenses) each(
 	ids []string, change func(id string, decide func(*Change) error) error, by *Actor, do Action,
-) ([]BulkResult, error) {
-	results := make([]BulkResult, len(ids))
-	for i, id := range ids {
-		r := &results[i]
-		r.LicenseID = id
+	tell func(BulkResult),
+) error {
+	for _, id := range ids {
+		r := BulkResult{LicenseID: id}
 		r.Refusal = change(id, func(ch *Change) error {
 			before := ch.License.auditView()
 			if err := do(ch, by, s.Clock.Now()); err != nil {
@@ -127,10 +127,11 @@ func (s *Licenses) each(
 			return nil
 		})
 		if IsOutage(r.Refusal) {
-			return nil, r.Refusal
+			return r.Refusal
 		}
+		tell(r)
 	}
-	return results, nil
+	return nil
 }
 
 // ErrTooMany refuses a filter that matches more licenses than one bulk change may be about.

@@ -110,8 +110,11 @@ func (m *Manage) tryBulk(c *gin.Context, b bulk) ([]bulkResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	results, err := m.Licenses.Try(c.Request.Context(), rpc.ActorOf(c), ids, b.do)
-	return bodies(results, newBulkResult), err
+	results := make([]bulkResult, 0, len(ids))
+	err = m.Licenses.Try(c.Request.Context(), rpc.ActorOf(c), ids, b.do, func(r licensing.BulkResult) {
+		results = append(results, newBulkResult(r))
+	})
+	return results, err
 }
 
 // errNoneChanged keeps the answers of a chunk of refusals alone from being kept: their cause may be gone by the next
@@ -183,11 +186,13 @@ func (m *Manage) runChunk(
 	var refused []bulkResult
 	results, err = idempotency.Do(ctx, m.Idempotency, key, func(ctx context.Context) ([]bulkResult, error) {
 		fresh = true
-		done, err := m.Licenses.Apply(ctx, by, ids, do)
+		shown := make([]bulkResult, 0, len(ids))
+		err := m.Licenses.Apply(ctx, by, ids, do, func(r licensing.BulkResult) {
+			shown = append(shown, newBulkResult(r))
+		})
 		if err != nil {
 			return nil, err
 		}
-		shown := bodies(done, newBulkResult)
 		for i := range shown {
 			if shown[i].OK {
 				return shown, nil
