@@ -118,7 +118,7 @@ func TestLicenseFileRefusals(t *testing.T) {
 			w.want(w.post("license-file", tt.body), tt.status, tt.code)
 		}
 		for _, body := range []string{`{"hardware_ids":[]}`, `{"hardware_ids":[""]}`, `{"valid_hours":87601}`,
-			`{"x":1}`} {
+			`{"x":1}`, `{"hardware_ids":null}`} {
 			w.want(w.manage(http.MethodPost, "/"+id+"/license-file", body), 400, "VALIDATION_ERROR")
 		}
 		w.update(id, `{"offline_activation":false}`)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/wire"
@@ -16,18 +17,21 @@ import (
 
 func (m *Manage) issueLicenseFile(c *gin.Context) error {
 	var in struct {
-		HardwareIDs []string `json:"hardware_ids" text:"identifier"`
-		ValidHours  *int     `json:"valid_hours"`
-		Encrypt     bool     `json:"encrypt"`
+		HardwareIDs jsonbody.Optional[[]string] `json:"hardware_ids" text:"identifier" null:"ok"`
+		ValidHours  *int                        `json:"valid_hours"`
+		Encrypt     bool                        `json:"encrypt"`
 	}
 	if err := httpx.BindOptional(c, &in); err != nil {
 		return err
 	}
 	bad := apierr.Fields{}
-	for _, id := range in.HardwareIDs {
+	if in.HardwareIDs.Null { // perhaps the empty variable of a script, which did not mean any machine
+		bad.Add("hardware_ids", "must not be null; leave it out for a file that any machine may use")
+	}
+	for _, id := range in.HardwareIDs.Value {
 		checkHardwareID(bad, "hardware_ids", id)
 	}
-	wanted := licensefile.Request{HardwareIDs: in.HardwareIDs, Hours: in.ValidHours, Encrypt: in.Encrypt}
+	wanted := licensefile.Request{HardwareIDs: in.HardwareIDs.Value, Hours: in.ValidHours, Encrypt: in.Encrypt}
 	if err := bad.Err(); err != nil {
 		return err
 	}
