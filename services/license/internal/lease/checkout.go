@@ -109,6 +109,7 @@ func (s *Leases) grant(
 	if d := g.device; d != nil && d.IsActive {
 		s.Seats.NoteSeen(d, who)
 	}
+	s.noteNetwork(&g, &who)
 	g.Token, err = s.Tokens.sign(&g)
 	return g, err
 }

@@ -73,9 +73,11 @@ func evictedEvent(p *Pool, l *Lease, byLease string) *eventsv1.LicenseLeaseEvict
 	}
 }
 
-// deniedEvent tells of a verdict against a lease, with the slots where they were the reason.
+// deniedEvent tells of a verdict against a lease, with the slots where they were the reason. Its snapshot lacks
+// the lists of the license, which may take a hundred times the room: who has the key may be denied on and on.
 func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.LicenseLeaseDenied {
-	reason := apierr.From(v)
+	reason, license := apierr.From(v), licensing.Snapshot(v.License, v.Now)
+	license.Terms.Features, license.Terms.Entitlements, license.Terms.Counters = nil, nil, nil
 	e := &eventsv1.LicenseLeaseDenied{
 		LicenseId:  v.License.ID,
 		HardwareId: c.HardwareID,
@@ -88,7 +90,7 @@ func deniedEvent(v *licensing.RefusedError, c licensing.Client) *eventsv1.Licens
 		ClientTime: event.Timestamp(c.Time),
 		ErrorCode:  reason.Code,
 		Reason:     reason.Message,
-		License:    licensing.Snapshot(v.License, v.Now),
+		License:    license,
 	}
 	if reason.Is(licensing.ErrLeaseLimit) {
 		taken := v.Lease.Taken()

@@ -52,10 +52,11 @@ type Slots struct{ Total, InUse int }
 
 // Leases are the use cases of leases.
 type Leases struct {
-	Seats   *licensing.Seats
-	Store   Store
-	Tokens  *Tokens
-	denials denials
+	Seats    *licensing.Seats
+	Store    Store
+	Tokens   *Tokens
+	denials  denials
+	networks networks
 	// noted is when NoteExpired last ran, by the clock of the database; zero for never.
 	noted time.Time
 }

@@ -2613,7 +2613,8 @@ func (x *Lease) GetBorrowedUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-// LicenseLeased says that a device took a slot of a floating license. Renewals publish nothing.
+// LicenseLeased says that a device took a slot of a floating license. Renewals publish nothing but a heartbeat where they
+// come from another network.
 type LicenseLeased struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LicenseId  string                 `protobuf:"bytes,1,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
@@ -3027,7 +3028,8 @@ type LicenseLeaseDenied struct {
 	// earliest_end is when the first of its leases ends, unless it is renewed.
 	EarliestEnd *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=earliest_end,json=earliestEnd,proto3" json:"earliest_end,omitempty"`
 	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
-	ViaProxy      bool     `protobuf:"varint,14,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	ViaProxy bool `protobuf:"varint,14,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	// license lacks features, entitlements and counters.
 	License       *License `protobuf:"bytes,15,opt,name=license,proto3" json:"license,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
