@@ -200,7 +200,7 @@ func TestRevocationsApply(t *testing.T) {
 	}{
 		{"first list", nil, whole(3, "a"), 3, "a"},
 		{"changes", whole(3, "a", "b"), changes(3, 4), 4, "b new"},
-		{"changes since an earlier list, which may not know all", whole(3, "a", "b"), changes(2, 4), 3, "a b"},
+		{"changes since an earlier list, which may lack some", whole(3, "a", "b"), changes(2, 4), 3, "a b"},
 		{"changes that leave a gap", whole(3, "a"), changes(4, 5), 3, "a"},
 		{"an older list", whole(3, "a"), whole(2), 3, "a"},
 		{"a whole later list", whole(3, "a"), whole(4, "c"), 4, "c"},

@@ -220,8 +220,8 @@ func TestFormerKeysAreFound(t *testing.T) {
 	})
 }
 
-// Who comes with a key that the license had, or with its key for another product, guesses none: the refusal is published
-// with the license, while the client learns nothing of it.
+// Who comes with a key that the license had, or with its key for another product, guesses none: the refusal is
+// published with the license, while the client learns nothing of it.
 func TestARefusedKeyOfALicenseIsPublishedWithIt(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.unlimitedCalls()

@@ -62,8 +62,8 @@ func (n *networks) makeRoom() {
 	}
 }
 
-// noteNetwork publishes that a lease is renewed from elsewhere: copies of a machine that share one lease show in nothing
-// else.
+// noteNetwork publishes that a lease is renewed from elsewhere: copies of a machine that share one lease show in
+// nothing else.
 func (s *Leases) noteNetwork(g *Grant, c *licensing.Client) {
 	l := &g.Lease
 	if !s.networks.moved(l.ID, c.IP) || g.Created {

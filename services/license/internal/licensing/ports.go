@@ -12,8 +12,8 @@ import (
 // Lookup answers the hot path: from memory where it can (cached), from the database otherwise. What it returns is
 // shared and must not be changed. Its licenses have no MaskedKey, which management alone shows: many are kept.
 type Lookup interface {
-	// LicenseByKey finds a license by a normalized key; ErrNotFound, as FormerKeyError of a key that has ended. e is not
-	// nil for an enrollment key, which may have ended.
+	// LicenseByKey finds a license by a normalized key; ErrNotFound, as FormerKeyError of a key that has ended. e is
+	// not nil for an enrollment key, which may have ended.
 	LicenseByKey(ctx context.Context, key string) (l *License, e *EnrollmentKey, cached bool, err error)
 	// IDByKey is LicenseByKey for the id of the license alone.
 	IDByKey(ctx context.Context, key string) (licenseID string, e *EnrollmentKey, err error)
