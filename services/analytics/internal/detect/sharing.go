@@ -70,8 +70,8 @@ const (
 // sharing finds account_sharing in four ways: more devices running at once than seats, on several networks; one
 // hardware id that runs on several networks at once, or is used on many in a day; a seat that is handed round. Moving
 // from A to B, however often, is none of these. Exits of hosting and VPN networks are left out. Left alone: travelers,
-// commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over, one network after another with a stay on
-// each, one client on uplinks picked by chance.
+// commuters, changes of provider, IPv4 beside IPv6, mobile carriers, fail-over, one network after another with a stay
+// on each, one client on uplinks picked by chance.
 type sharing struct {
 	trail
 	runners   []runner

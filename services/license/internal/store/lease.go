@@ -192,11 +192,11 @@ func (s *Store) writePools(
 		}
 	}
 	writes, err := s.outbox.Adding(ctx, events)
+	if err == nil && len(changed) > 0 { // first, as what has ended may make way for what is made
+		writes = append(writes, s.writeLeases(overwriteLeases, changed))
+	}
 	if err == nil && len(made) > 0 {
 		writes = append(writes, s.writeLeases(insertLeases, made))
-	}
-	if err == nil && len(changed) > 0 {
-		writes = append(writes, s.writeLeases(overwriteLeases, changed))
 	}
 	return writes, err
 }
