@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/httpx"
 )
 
 const (
@@ -36,6 +37,8 @@ func (a *Attempts) enter(ctx context.Context, from string, credential Credential
 	case <-w.decided:
 	case <-ctx.Done():
 		withdraw(apierr.ErrUnavailable.WithCause(ctx.Err()))
+	case <-httpx.Left(ctx):
+		withdraw(apierr.ErrUnavailable.WithCause(context.Canceled))
 	}
 	return w.place, w.err
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// outcome is how a request ended.
+// outcome is how a request ended. What becomes of one whose client leaves before the answer is told in deadline.go.
 type outcome struct {
 	method, route string
 	status        int

@@ -125,6 +125,14 @@ func ClientLeft(ctx context.Context) bool {
 	return r != nil && errors.Is(r.ctx.Err(), context.Canceled)
 }
 
+// Left is closed when ClientLeft begins to be true; nil outside of an engine. Who only waits for a turn gives it up then.
+func Left(ctx context.Context) <-chan struct{} {
+	if r := requestFrom(ctx); r != nil {
+		return r.ctx.Done()
+	}
+	return nil
+}
+
 // HeaderReplayed says "true" on an answer that was given before for the same Idempotency-Key.
 const HeaderReplayed = "Idempotency-Replayed"
 

@@ -31,7 +31,8 @@ type Refusals struct {
 	Total   int
 }
 
-// Refusals lists the devices that the license refused of late. Page counts from 1.
+// Refusals lists the devices that the license refused of late, by what license publishes of refusals (their types stand
+// in store/events.go). Support sees them at GET /api/v1/admin/licenses/{id}/refusals. Page counts from 1.
 func (r *Reports) Refusals(ctx context.Context, licenseID string, page, perPage int) (*Refusals, error) {
 	l, err := find(ctx, r.Store, licenseID)
 	if err != nil {

@@ -30,6 +30,7 @@ const (
 )
 
 // Passwords hashes passwords, a few at once: each takes memory and a processor for a while, and strangers cause them.
+// What a new password makes void is decided by setPassword (user.go).
 type Passwords struct {
 	turns chan struct{}
 	// dummy is compared with for e-mails that nobody has.
