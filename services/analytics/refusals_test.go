@@ -45,7 +45,7 @@ func TestRefusals(t *testing.T) {
 			newEvent("license.device_limit_exceeded", ago(40), of("pc-1", "DEVICE_LIMIT_EXCEEDED")),
 			newEvent("license.validation.failed", ago(30), of("pc-1", "DEVICE_NOT_ACTIVATED")),
 			newEvent("license.activation.refused", ago(20), of("pc-2", "DEVICE_BLOCKED")),
-			newEvent("license.lease.denied", ago(10), of("pc-3", "FLOATING_LIMIT_EXCEEDED")),
+			newEvent("license.lease.denied", ago(10), of("pc-3", "LEASE_LIMIT_EXCEEDED")),
 			newEvent("license.validation.failed", now.AddDate(0, 0, -31), of("pc-4", "LICENSE_EXPIRED")),
 			newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": "pc-5"}),
 		)
@@ -63,7 +63,7 @@ func TestRefusals(t *testing.T) {
 		limit := refusal("pc-1", "DEVICE_LIMIT_EXCEEDED", 2, 50, 40)
 		limit.DeviceName, limit.AppVersion = "Ann's PC", "2.0"
 		want := []*analyticsv1.Refusal{
-			refusal("pc-3", "FLOATING_LIMIT_EXCEEDED", 1, 10, 10), refusal("pc-2", "DEVICE_BLOCKED", 1, 20, 20),
+			refusal("pc-3", "LEASE_LIMIT_EXCEEDED", 1, 10, 10), refusal("pc-2", "DEVICE_BLOCKED", 1, 20, 20),
 			refusal("pc-1", "DEVICE_NOT_ACTIVATED", 1, 30, 30), limit,
 		}
 		for page, part := range [][]*analyticsv1.Refusal{want[:3], want[3:], nil} {

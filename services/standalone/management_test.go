@@ -71,6 +71,7 @@ func TestManagementHasOneImplementation(t *testing.T) {
 			"POST /api/v1/admin/keys", "GET /api/v1/admin/keys", "DELETE /api/v1/admin/keys/:key_id",
 			"GET /api/v1/admin/audit",
 			"GET /api/v1/admin/statistics", "GET /api/v1/admin/licenses/:license_id/usage",
+			"GET /api/v1/admin/licenses/:license_id/refusals",
 		}}
 	for name, internal := range s.internal {
 		surface.Owners[name] = internal.(*gin.Engine).Routes()

@@ -81,7 +81,7 @@ func ifVersion(c *gin.Context) (licensing.Versions, error) {
 		}
 		version, err := strconv.Atoi(tag[1])
 		if err != nil || strconv.Itoa(version) != tag[1] {
-			version = 0 // also for "+1" and "01": tags are compared as text
+			version = -1 // which nothing has; also for "+1" and "01": tags are compared as text
 		}
 		wanted = append(wanted, version)
 	}

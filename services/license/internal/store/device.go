@@ -151,7 +151,7 @@ func (r *lockedReads) devices() *gorm.DB {
 }
 
 // unlocked are devices that are only compared. The license is locked, so nobody changes them but the batches of
-// seen.go, which lock many devices in the order of their ids: who took these in another would wait in a circle.
+// seen.go, which lock many devices in the order of their ids: locking these in another order would deadlock.
 func (r *lockedReads) unlocked() *gorm.DB {
 	return r.tx.Session(&gorm.Session{NewDB: true}).Table("devices").Where("license_id = ?", r.licenseID)
 }

@@ -104,7 +104,7 @@ func transactions(engine db.Engine, name string) batch.Options {
 }
 
 const (
-	// regrouping is how long callers in a loop take to come again, and somewhat more.
+	// regrouping is slightly longer than a client in a loop needs to send its next call.
 	regrouping = 2 * time.Millisecond
 	// seatPatience is how long an activation waits for its batch: anyone who is let in shall be answered within a
 	// second.

@@ -71,7 +71,7 @@ func (p *Passwords) Matches(ctx context.Context, hash, password string) (bool, e
 	return err == nil && subtle.ConstantTimeCompare(sum, want) == 1 && known, err
 }
 
-// sum waits for a turn. A caller who leaves meanwhile costs nothing.
+// sum waits for a turn. Whoever runs out of time meanwhile costs nothing.
 func (p *Passwords) sum(ctx context.Context, password string, salt []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
