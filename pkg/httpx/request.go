@@ -125,7 +125,8 @@ func ClientLeft(ctx context.Context) bool {
 	return r != nil && errors.Is(r.ctx.Err(), context.Canceled)
 }
 
-// Left is closed when ClientLeft begins to be true; nil outside of an engine. Who only waits for a turn gives it up then.
+// Left is closed when ClientLeft begins to be true; nil outside of an engine. Who only waits for a turn gives it up
+// then.
 func Left(ctx context.Context) <-chan struct{} {
 	if r := requestFrom(ctx); r != nil {
 		return r.ctx.Done()
