@@ -152,7 +152,7 @@ var events = []mutant{
 		breaks: "a message that the broker refused counts as published",
 		dir:    "pkg/bus/amqp",
 		in:     "await",
-		edit:   replace("case !taken:", "case false:"),
+		edit:   replace("case !taken:", "case !taken && false:"),
 		pkg:    amqpTests, tests: "TestAFullQueueRefuses",
 	},
 	{
