@@ -40,11 +40,16 @@ func (d *denials) makeRoom(now time.Time) {
 			delete(d.at, key)
 		}
 	}
-	for key := range d.at {
-		if len(d.at) <= denialsKept*9/10 {
+	dropSome(d.at, denialsKept)
+}
+
+// dropSome leaves nine tenths of what a full map may hold, whichever.
+func dropSome[K comparable, V any](m map[K]V, full int) {
+	for key := range m {
+		if len(m) <= full*9/10 {
 			return
 		}
-		delete(d.at, key)
+		delete(m, key)
 	}
 }
 

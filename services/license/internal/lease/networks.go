@@ -46,20 +46,10 @@ func (n *networks) moved(leaseID, ip string) bool {
 		n.last = map[string]netip.Prefix{}
 	}
 	if !known && len(n.last) >= networksKept {
-		n.makeRoom()
+		dropSome(n.last, networksKept) // those that live on are known again at their next renewal
 	}
 	n.last[leaseID] = at
 	return known && before != at
-}
-
-// makeRoom drops any tenth of the leases: those that live on are known again at their next renewal.
-func (n *networks) makeRoom() {
-	for id := range n.last {
-		if len(n.last) <= networksKept*9/10 {
-			return
-		}
-		delete(n.last, id)
-	}
 }
 
 // noteNetwork publishes that a lease is renewed from elsewhere: copies of a machine that share one lease show in
