@@ -51,7 +51,7 @@ func New(cfg Config, deps app.Deps) (*Service, error) {
 		Core: core, cfg: cfg, store: store.New(deps.DB, core.Outbox),
 	}
 	s.consumer = ingest.New(s.store, engine, deps.Clock, deps.Log)
-	reports := &usage.Reports{Store: s.store, Log: s.store, Clock: deps.Clock}
+	reports := &usage.Reports{Store: s.store, Log: s.store, Clock: deps.Clock, Retention: cfg.retention()}
 	deps.ObserveDeadLetters(queue().Name)
 	s.guard = app.NewGuard(core, cfg.Clients, peers.NewAPIKeys(core))
 	public := s.PublicEngine(app.Public{OpenAPI: openapi.Analytics, CORSOrigins: cfg.CORSOrigins})

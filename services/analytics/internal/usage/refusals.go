@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 const (
@@ -38,7 +40,11 @@ func (r *Reports) Refusals(ctx context.Context, licenseID string, page, perPage 
 	if err != nil {
 		return nil, err
 	}
-	since := r.Clock.Now().AddDate(0, 0, -refusalDays)
+	now := r.Clock.Now()
+	since := now.AddDate(0, 0, -refusalDays)
+	if r.Retention > 0 {
+		since = clock.Later(since, now.Add(-r.Retention))
+	}
 	events, err := r.Log.Refusals(ctx, l.ID, since, refusalEvents)
 	if err != nil {
 		return nil, err

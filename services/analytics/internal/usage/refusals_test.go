@@ -42,3 +42,22 @@ func TestRefusalsOfMany(t *testing.T) {
 		t.Errorf("%d of %d devices since %s", len(got.Devices), got.Total, got.Since)
 	}
 }
+
+// TestRefusalsAreNoOlderThanWhatIsKept: the list is whole for as long only as received events are kept.
+func TestRefusalsAreNoOlderThanWhatIsKept(t *testing.T) {
+	const day = 24 * time.Hour
+	for retention, want := range map[time.Duration]time.Time{
+		0: now.AddDate(0, 0, -refusalDays), 7 * day: now.Add(-7 * day), 90 * day: now.AddDate(0, 0, -refusalDays),
+	} {
+		r := &Reports{Store: hammered{}, Log: unhurt{}, Clock: clock.NewFake(now), Retention: retention}
+		got, err := r.Refusals(t.Context(), uuid.NewString(), 1, 10)
+		if err != nil || !got.Since.Equal(want) {
+			t.Errorf("kept for %v: since %v, want %v (%v)", retention, got.Since, want, err)
+		}
+	}
+}
+
+// unhurt is the log of a license that refused nobody.
+type unhurt struct{ hammered }
+
+func (unhurt) Refusals(context.Context, string, time.Time, int) ([]Event, error) { return nil, nil }

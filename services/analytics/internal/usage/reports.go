@@ -15,6 +15,8 @@ type Reports struct {
 	Store Store
 	Log   Log
 	Clock clock.Clock
+	// Retention is how long received events are kept, 0 for ever.
+	Retention time.Duration
 }
 
 // Window is the window of so many days that ends now.
