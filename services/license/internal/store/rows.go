@@ -109,7 +109,7 @@ func (r *licenseRow) license() licensing.License {
 		CurrentDevices: r.CurrentDevices,
 		IsActive:       r.IsActive,
 		IsTest:         r.IsTest,
-		Metadata:       json.RawMessage(r.Metadata),
+		Metadata:       decodeMetadata(r.Metadata),
 		Version:        r.Version,
 		ExpiryNotice:   r.ExpiryNotice,
 		EndDay:         r.EndDay,
@@ -259,11 +259,21 @@ func decodeTerms[T any](text *string) *T {
 	return terms
 }
 
+// noMetadata is that of most licenses, which share it in memory.
+var noMetadata = json.RawMessage("{}")
+
 func encodeMetadata(m json.RawMessage) string {
 	if len(m) == 0 {
-		return "{}"
+		return string(noMetadata)
 	}
 	return string(m)
+}
+
+func decodeMetadata(text string) json.RawMessage {
+	if text == string(noMetadata) {
+		return noMetadata
+	}
+	return json.RawMessage(text)
 }
 
 func nullable(t time.Time) *time.Time {
