@@ -76,7 +76,7 @@ var licenseMember = recipe{
 		},
 		{
 			file:  licenseFolder + "store/rows.go",
-			after: "json.RawMessage(r.Metadata),",
+			after: "decodeMetadata(r.Metadata),",
 			add:   "\t\tPurchaseOrder: r.PurchaseOrder,\n",
 		},
 		{file: licenseFolder + "store/migrations/postgres/00099_purchase_order.sql", add: purchaseOrderColumn},

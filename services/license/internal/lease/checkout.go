@@ -94,24 +94,29 @@ func (s *Leases) checkOut(ctx context.Context, licenseID string, r *Request) (g 
 	return g, err
 }
 
-// grant carries out a call that gives or renews a lease, and signs the proof of it.
+// grant carries out a call that gives or renews a lease. The proof of it is signed while the store writes: that takes
+// the processor as long as the lease takes the database.
 func (s *Leases) grant(
 	ctx context.Context, c Call, who licensing.Client, decide func(*Pool) (Grant, error),
 ) (Grant, error) {
 	var g Grant
+	var proof <-chan signature
 	err := s.Store.ChangeLeases(ctx, c, func(p *Pool) (err error) {
-		g, err = decide(p)
+		if g, err = decide(p); err == nil {
+			proof = s.Tokens.signing(g)
+		}
 		return err
 	})
 	if err != nil {
-		return Grant{}, err // a batch may still be running decide, which writes g: see ports.go
+		return Grant{}, err // a batch may still be running decide, which writes g and proof: see ports.go
 	}
 	if d := g.device; d != nil && d.IsActive {
 		s.Seats.NoteSeen(d, who)
 	}
 	s.noteNetwork(&g, &who)
-	g.Token, err = s.Tokens.sign(&g)
-	return g, err
+	signed := <-proof
+	g.Token = signed.token
+	return g, signed.err
 }
 
 // checkOut is the rule of a lease that a device asks for, under the lock of the license. A new lease gets id.

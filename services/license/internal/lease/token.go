@@ -35,6 +35,22 @@ func NewTokens(ring *keyring.Ring, c clock.Clock) *Tokens {
 // KeySet is the public keys as JSON (RFC 7517).
 func (t *Tokens) KeySet() []byte { return token.EncodeJWKS(t.public) }
 
+// signature is what came of signing.
+type signature struct {
+	token string
+	err   error
+}
+
+// signing signs the proof of a lease beside the caller, who may want it or not.
+func (t *Tokens) signing(g Grant) <-chan signature {
+	done := make(chan signature, 1)
+	go func() {
+		token, err := t.sign(&g)
+		done <- signature{token, err}
+	}()
+	return done
+}
+
 // sign proves a lease. The token counts in whole seconds and never outlives the lease, nor the entitlement that it
 // claims.
 func (t *Tokens) sign(g *Grant) (string, error) {

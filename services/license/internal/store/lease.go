@@ -180,7 +180,7 @@ func (s *Store) writePools(
 ) ([]db.Query, error) {
 	var made, changed []leaseRow
 	for _, p := range pools {
-		if err := writeLicense(tx, &p.before, &p.License); err != nil {
+		if err := p.writeLicense(tx); err != nil {
 			return nil, err
 		}
 		for _, l := range p.Changed() {
@@ -199,6 +199,15 @@ func (s *Store) writePools(
 		writes = append(writes, s.writeLeases(insertLeases, made))
 	}
 	return writes, err
+}
+
+// writeLicense spares most leases the comparison of whole licenses: what they change of one counts its version, or is the
+// status that was announced.
+func (p *pool) writeLicense(tx *gorm.DB) error {
+	if p.License.Version == p.before.Version && p.License.Announced == p.before.Announced {
+		return nil
+	}
+	return writeLicense(tx, &p.before, &p.License)
 }
 
 const (
