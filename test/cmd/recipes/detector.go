@@ -8,13 +8,12 @@ const detectFolder = "services/analytics/internal/detect/"
 var newDetector = recipe{
 	name:    "detector",
 	section: "Add a detector",
-	most:    3,
+	most:    2,
 	steps: []step{
 		{file: detectFolder + "refusals.go", add: example("detector.go.txt")},
 		{file: detectFolder + "detectors.go", after: "&dormantDetector", add: ", &refusalDetector"},
-		{file: "proto/openapi/analytics.yaml", after: "dormant_reactivated", add: ", refusal_burst"},
 		{file: detectFolder + "recipe_test.go", add: example("detector_test.go.txt")},
 	},
-	packages: []string{"./services/analytics/internal/detect", "./services/analytics/internal/api"},
-	tests:    "TestRefusalBurst|TestKinds",
+	packages: []string{"./services/analytics/internal/detect"},
+	tests:    "TestRefusalBurst",
 }

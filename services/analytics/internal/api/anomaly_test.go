@@ -3,7 +3,6 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -11,21 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
-	"github.com/latchkey-dev/latchkey/proto/openapi"
-	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
-
-// TestKinds: the document names the kinds that there are detectors for.
-func TestKinds(t *testing.T) {
-	enum := regexp.MustCompile(`name: type, in: query, schema: \{type: string, enum: \[(.*?)\]`)
-	found := enum.FindSubmatch(openapi.Analytics)
-	if found == nil {
-		t.Fatal("proto/openapi/analytics.yaml lists no types of anomalies")
-	}
-	if diff := cmp.Diff(detect.Kinds(), strings.Split(string(found[1]), ", ")); diff != "" {
-		t.Errorf("(-detectors +document):\n%s", diff)
-	}
-}
 
 // abuses tell each kind's story in events, and return the subject.
 var abuses = map[string]func(k *harness) (subject string){

@@ -10,6 +10,9 @@ const DeviceChurn Kind = "device_churn"
 
 var churnDetector = detector{
 	kind: DeviceChurn, version: 1, weight: 0.65,
+	finds: "seats pass through more devices than computers come and go",
+	spares: "re-imaging in one burst, reinstallations; low at most: build jobs, seats freed for idleness on " +
+		"which no more than ten devices a day take turns, new computers in one office",
 	words: []string{
 		churnTook:        "another device took a seat",
 		churnLeft:        "a device gave up its seat with an offline token still good",

@@ -1,10 +1,13 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add one,
-// write its file with its test and name it here and in proto/openapi/analytics.yaml: what it remembers of the licenses
-// known is then made from the received events.
+// write its file with its test and name it here: what it remembers of the licenses known is then made from the received
+// events.
 var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
 
 // addressDetectors are those that watch addresses. There is one, and AddressState is what it remembers.
@@ -18,6 +21,8 @@ type detector struct {
 	version uint64
 	// weight is how much a finding of full strength says of abuse, 0 to 1: low where honest use often looks so.
 	weight float64
+	// finds and spares tell, in docs/detection.md, what is taken for abuse and which honest use is left alone.
+	finds, spares string
 	// words say what one piece of evidence showed, by its number.
 	words []string
 	// remember makes an empty memory of a license; nil for a detector of addresses.
@@ -40,6 +45,15 @@ func Kinds() []string {
 		kinds = append(kinds, string(d.kind))
 	}
 	return kinds
+}
+
+// Table lists the detectors for docs/detection.md, in Markdown.
+func Table() string {
+	rows := "| type | found | left alone |\n|---|---|---|\n"
+	for _, d := range slices.Concat(licenseDetectors, addressDetectors) {
+		rows += fmt.Sprintf("| `%s` | %s | %s |\n", d.kind, d.finds, d.spares)
+	}
+	return rows
 }
 
 // detectorOf is the detector of a kind, or nil.

@@ -10,6 +10,9 @@ const DormantReactivated Kind = "dormant_reactivated"
 
 var dormantDetector = detector{
 	kind: DormantReactivated, version: 1, weight: 0.55,
+	finds: "a license that was silent for 60 days or more is used again, by devices and from networks it never " +
+		"had",
+	spares:   "a known device or network that comes back, yearly use",
 	words:    []string{dormantNewDevice: "use by a device and from a network never seen before"},
 	remember: func() memory { return &dormant{} },
 }

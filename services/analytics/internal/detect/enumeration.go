@@ -14,6 +14,8 @@ const KeyEnumeration Kind = "key_enumeration"
 
 var enumerationDetector = detector{
 	kind: KeyEnumeration, version: 3, weight: 0.75,
+	finds:  "one address tries many unknown keys: ten an hour, 30 a day",
+	spares: "the same wrong key again, a typing error, a campus behind one address",
 	words: []string{
 		enumerationUnknown: "an unknown key was tried",
 		enumerationGuessed: "a device that had tried unknown keys got a valid one",

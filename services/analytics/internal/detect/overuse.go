@@ -11,6 +11,9 @@ const SeatOveruse Kind = "seat_overuse"
 
 var overuseDetector = detector{
 	kind: SeatOveruse, version: 2, weight: 0.55,
+	finds: "many devices find no seat or slot free, on several days",
+	spares: "retries, one colleague who tries, a team whose limit is raised, up to four people for each slot " +
+		"who wait for a lease",
 	words:    []string{overuseRefused: "a device was refused for lack of seats or slots"},
 	remember: func() memory { return &overuse{} },
 }

@@ -11,6 +11,11 @@ const AccountSharing Kind = "account_sharing"
 
 var sharingDetector = detector{
 	kind: AccountSharing, version: 3, weight: 0.75,
+	finds: "more devices run at once than there are seats and slots, on several networks; one hardware id runs " +
+		"on several networks at once, or is used on ten or more a day, be it by leases, license files or " +
+		"offline tokens alone; a seat is handed round",
+	spares: "travel, a change of provider, fail-over, IPv4 beside IPv6, a mobile carrier's pool, one network " +
+		"after another with a stay on each, one client whose uplinks are picked by chance",
 	words: []string{
 		sharingOverSeats: "one device more was running than there are seats",
 		sharingFar:       "one device was used in two distant places within the hour",
