@@ -21,18 +21,19 @@ const (
 			features,
 			metadata, version, grace_hours, starts_at, expires_at, usable_until, suspended_at, plain_terms,
 			needs_checks,
-			expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version, announced)
+			expiry_notice, created_at, updated_at, deactivation_reason, deactivated_version, announced, is_trial)
 		SELECT md5('license' || n)::uuid, decode(md5('key' || n), 'hex'), '', $2,
 			'LIST-' || lpad((n % 9973)::text, 4, '0') || '********', 'customer-' || n / 10, (SELECT id
 			FROM license.products LIMIT 1), 'policy-' || n % 50,
 			CASE WHEN n % 1000 = 0 THEN 'consumption' WHEN n % 3 = 0 THEN 'subscription' ELSE 'standard' END,
-			5, 1, 720, n % 20 > 0, n % 100 = 0, '[]', '{}', 1, CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
+			5, 1, 720, n % 20 > 0, n % 5000 = 4, '[]', CASE WHEN n % 3 = 0 THEN '{"channel": "web"}'
+				WHEN n % 1000 = 1 THEN '{"order": "A-' || n || '"}' ELSE '{}' END, 1, CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
 			CASE WHEN n % 5000 = 1 THEN now() + interval '30 days' END,
 			at + interval '1 year',
 			at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours' ELSE interval '0' END,
 			CASE WHEN n % 5000 = 2 THEN now() END, true, n % 2 = 0, 0, at, at, '', 0,
 			CASE WHEN n % 20 > 0 AND at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours'
-				ELSE interval '0' END <= now() - interval '1 minute' THEN 'expired' ELSE '' END
+				ELSE interval '0' END <= now() - interval '1 minute' THEN 'expired' ELSE '' END, n % 5000 = 3
 		FROM (SELECT n, now() - n * interval '1 minute' AS at FROM generate_series(1, $1) AS n) AS made`
 	listedDevices = `INSERT INTO license.devices (id, license_id, hardware_id, name, os_name, os_version, app_version,
 			is_active, activated_at, activated_version)
@@ -58,6 +59,12 @@ var listQueries = []struct{ name, query string }{
 	{"suspended, which few are", "status=suspended"},
 	{"not started, which few are", "status=not_started"},
 	{"suspended of a policy", "status=suspended&policy=policy-2"},
+	{"trials, which few are", "is_trial=true"},
+	{"tests, which few are", "is_test=true"},
+	{"no trials", "is_trial=false"},
+	{"a rare value of the metadata", "metadata.order=A-815001"},
+	{"a common value of the metadata", "metadata.channel=web"},
+	{"a value that no metadata has", "metadata.order=A-0"},
 	{"search for a customer", "search=customer-9999"},
 	{"search for what all customers begin with", "search=customer-"},
 	{"search for a device's id", "search=machine-815000"},

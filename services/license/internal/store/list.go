@@ -142,8 +142,8 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.Policy != nil, "policy = ?", f.Policy)
 	where(f.GroupID != nil, "group_id = ?", f.GroupID)
 	where(f.IsActive != nil, "is_active = ?", f.IsActive)
-	where(f.IsTest != nil, "is_test = ?", f.IsTest)
-	where(f.IsTrial != nil, "is_trial = ?", f.IsTrial)
+	q = flagged(q, "is_test", f.IsTest)
+	q = flagged(q, "is_trial", f.IsTrial)
 	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)
 	where(f.CreatedBefore != nil, "created_at < ?", f.CreatedBefore)
 	where(f.ExpiresAfter != nil, "expires_at >= ?", f.ExpiresAfter)
@@ -159,6 +159,17 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 		q = q.Where(having(f.Status, now))
 	}
 	return q
+}
+
+// flagged asks for a flag of which an index has the licenses that have it: a parameter would hide that from the planner.
+func flagged(q *gorm.DB, column string, set *bool) *gorm.DB {
+	switch {
+	case set == nil:
+		return q
+	case *set:
+		return q.Where(column)
+	}
+	return q.Where("NOT " + column)
 }
 
 // formerly finds the licenses on which a device has a seat by a hardware id that the device had before.
