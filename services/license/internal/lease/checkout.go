@@ -186,7 +186,7 @@ func (p *Pool) add(l *Lease) {
 		p.EarliestEnd = l.ExpiresAt
 	}
 	p.Named, p.Evictable = append(p.Named, l), append(p.Evictable, l)
-	p.countBorrower(l)
+	p.lend(l)
 	p.change(l)
 }
 
@@ -194,8 +194,11 @@ func (p *Pool) add(l *Lease) {
 func (p *Pool) extend(l *Lease, borrow time.Time) {
 	p.Start(p.Now)
 	end, borrowed := p.until(l.Entitlement, borrow, l.BorrowedUntil)
+	before := l.BorrowedUntil
 	l.LastSeenAt, l.ExpiresAt, l.BorrowedUntil = p.Now, end, borrowed
-	p.countBorrower(l)
+	if borrowed.After(before) {
+		p.lend(l)
+	}
 	p.change(l)
 }
 

@@ -30,6 +30,8 @@ type Pool struct {
 		By map[string]bool
 	}
 	changed []*Lease
+	// Recalled are the leases that no longer count as borrowed although their devices may go on, as they were.
+	Recalled []Lease
 }
 
 // Usage is how many live leases there are of something, and when the first of them ends.
@@ -144,10 +146,15 @@ func (p *Pool) claim(code string, n int) {
 	}
 }
 
-// countBorrower counts the device of a lease among the borrowers, if it borrows.
-func (p *Pool) countBorrower(l *Lease) {
+// lend notes what a lease lets its device do without the server, if it is borrowed: the device counts among the
+// borrowers, and revocation lists name the license for it.
+func (p *Pool) lend(l *Lease) {
+	if !l.borrowed(p.Now) {
+		return
+	}
+	p.OfflineHorizon = clock.Later(p.OfflineHorizon, l.BorrowedUntil)
 	b := &p.Borrowers
-	if !l.borrowed(p.Now) || b.By[l.HardwareID] {
+	if b.By[l.HardwareID] {
 		return
 	}
 	if b.By == nil {

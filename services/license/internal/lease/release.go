@@ -39,7 +39,8 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 }
 
 // ReleaseFor is Release for an administrator. It also ends what was borrowed, whether it was given back or not: the
-// device may go on until the end of its token, and no longer counts as a borrower.
+// device may go on until the end of its token, and no longer counts as a borrower; once it leaves its seat revocation
+// lists name it.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}
 	return s.release(ctx, call, func(p *Pool) (Lease, error) {
@@ -91,6 +92,7 @@ func (p *Pool) forgetBorrower(id string) bool {
 	if err != nil || !l.borrowed(p.Now) {
 		return false
 	}
+	p.Recalled = append(p.Recalled, *l)
 	l.BorrowedUntil = time.Time{}
 	p.change(l)
 	return true

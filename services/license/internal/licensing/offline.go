@@ -168,10 +168,19 @@ func (d *Device) calledOffline(hardwareID string) {
 // partOffline gives what a device that has no seat once got under another hardware id its own device, which never
 // comes back with this one: revocation lists go on to name it.
 func (ch *Change) partOffline(d *Device, now time.Time) error {
-	hardwareID := d.OfflineHardwareID
 	if d.offlineElsewhere(d.HardwareID, now).IsZero() {
 		return nil
 	}
+	if err := ch.apart(d, d.OfflineHardwareID, d.OfflineHorizon); err != nil {
+		return err
+	}
+	d.OfflineHorizon, d.OfflineHardwareID = time.Time{}, ""
+	return nil
+}
+
+// apart has the device that a hardware id now belongs to, a new one if there is none, named until a time on revocation
+// lists for what d got under that id.
+func (ch *Change) apart(d *Device, hardwareID string, until time.Time) error {
 	other := ch.Devices[hardwareID]
 	if other == nil {
 		var err error
@@ -185,9 +194,23 @@ func (ch *Change) partOffline(d *Device, now time.Time) error {
 			ActivatedAt: d.ActivatedAt, LastSeenAt: d.LastSeenAt, DeactivatedAt: d.DeactivatedAt,
 		}
 	}
-	other.OfflineHorizon = clock.Later(other.OfflineHorizon, d.OfflineHorizon)
+	other.OfflineHorizon = clock.Later(other.OfflineHorizon, until)
 	ch.Devices[hardwareID] = other
-	d.OfflineHorizon, d.OfflineHardwareID = time.Time{}, ""
+	return nil
+}
+
+// GoesOn notes that a device which has left its seat may run without the server until a time, under a hardware id that
+// it has or had, by a lease that it borrowed: revocation lists name it.
+func (ch *Change) GoesOn(d *Device, hardwareID string, until, now time.Time) error {
+	if hardwareID == d.HardwareID {
+		if err := ch.partOffline(d, now); err != nil {
+			return err
+		}
+	} else if now.Before(d.OfflineHorizon) && d.OfflineHardwareID != hardwareID {
+		return ch.apart(d, hardwareID, until)
+	}
+	d.calledOffline(hardwareID)
+	d.OfflineHorizon = clock.Later(d.OfflineHorizon, until)
 	return nil
 }
 

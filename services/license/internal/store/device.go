@@ -28,10 +28,7 @@ const (
 
 // writeDevice writes what a change made of a device; known are those that were read, by the hardware ids that they had.
 func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, after *licensing.Device) error {
-	before, ok := known[after.HardwareID]
-	if !ok || before.ID != after.ID {
-		before, ok = readAs(known, after.ID)
-	}
+	before, ok := readBefore(known, after)
 	if ok && reflect.DeepEqual(&before, after) {
 		return nil
 	}
@@ -57,16 +54,19 @@ func (s *Store) writeDevice(tx *gorm.DB, known map[string]licensing.Device, afte
 
 // created is 1 for a device that was not read.
 func created(known map[string]licensing.Device, d *licensing.Device) int {
-	if _, ok := readAs(known, d.ID); ok {
+	if _, ok := readBefore(known, d); ok {
 		return 0
 	}
 	return 1
 }
 
-// readAs finds a device by its id.
-func readAs(known map[string]licensing.Device, id string) (licensing.Device, bool) {
+// readBefore is a device as it was read, maybe under another hardware id.
+func readBefore(known map[string]licensing.Device, after *licensing.Device) (licensing.Device, bool) {
+	if before, ok := known[after.HardwareID]; ok && before.ID == after.ID {
+		return before, true
+	}
 	for _, d := range known {
-		if d.ID == id {
+		if d.ID == after.ID {
 			return d, true
 		}
 	}

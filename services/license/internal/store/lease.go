@@ -183,6 +183,14 @@ func (s *Store) writePools(
 		if err := p.writeLicense(tx); err != nil {
 			return nil, err
 		}
+		if err := holdOffline(tx, p.License.ID, p.OfflineHorizon); err != nil {
+			return nil, err
+		}
+		for _, l := range p.Recalled {
+			if err := holdDevice(tx, &l, p.Now); err != nil {
+				return nil, err
+			}
+		}
 		for _, l := range p.Changed() {
 			if p.byID[l.ID] == nil {
 				made = append(made, newLeaseRow(l))

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -99,13 +101,56 @@ func (s *Store) expireLeases(ctx context.Context, tx *gorm.DB, due []leaseRow, n
 	return len(noted), s.outbox.AddAll(ctx, tx, events)
 }
 
-// leaveSeats ends the leases of the devices that have left their seats in a change.
-func (s *Store) leaveSeats(tx *gorm.DB, before map[string]licensing.Device, ch *licensing.Change) error {
-	var left []string
-	for hardwareID, d := range ch.Devices {
-		if before[hardwareID].IsActive && !d.IsActive {
-			left = append(left, hardwareID)
+// leaving are the devices that leave their seats in a change, by their ids.
+func leaving(known map[string]licensing.Device, ch *licensing.Change) map[string]*licensing.Device {
+	left := map[string]*licensing.Device{}
+	for _, d := range ch.Devices {
+		if d.IsActive {
+			continue
 		}
+		if before, _ := readBefore(known, d); before.IsActive {
+			left[d.ID] = d
+		}
+	}
+	return left
+}
+
+// borrowedBy finds until when devices may do without the server by what they borrowed, under each hardware id.
+const borrowedBy = `SELECT d.id AS device_id, l.hardware_id, max(l.borrowed_until) AS until
+	FROM leases l JOIN devices d ON d.license_id = l.license_id AND (d.hardware_id = l.hardware_id
+		OR d.id IN (SELECT device_id FROM ` + formerIDs + `
+			WHERE license_id = l.license_id AND hardware_id = l.hardware_id))
+	WHERE l.license_id = @license AND l.borrowed_until > @now AND d.id IN @left GROUP BY d.id, l.hardware_id`
+
+// keepBorrowed has revocation lists name the devices that leave their seats for what they borrowed. It comes before
+// devices are written, and before leaveSeats forgets what was borrowed.
+func (s *Store) keepBorrowed(tx *gorm.DB, left map[string]*licensing.Device, ch *licensing.Change) error {
+	if len(left) == 0 {
+		return nil
+	}
+	now, err := s.leaseTime(tx)
+	if err != nil {
+		return err
+	}
+	var borrowed []struct {
+		DeviceID, HardwareID string
+		Until                db.Time
+	}
+	err = tx.Raw(borrowedBy, sql.Named("license", ch.License.ID), sql.Named("now", now),
+		sql.Named("left", slices.Collect(maps.Keys(left)))).Scan(&borrowed).Error
+	for _, b := range borrowed {
+		if err == nil {
+			err = ch.GoesOn(left[b.DeviceID], b.HardwareID, b.Until.Time, now)
+		}
+	}
+	return err
+}
+
+// leaveSeats ends the leases of the devices that leave their seats in a change.
+func (s *Store) leaveSeats(tx *gorm.DB, devices map[string]*licensing.Device, ch *licensing.Change) error {
+	var left []string
+	for _, d := range devices {
+		left = append(left, d.HardwareID)
 	}
 	if len(left) == 0 {
 		return nil

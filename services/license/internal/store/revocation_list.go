@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensefile"
 )
 
@@ -164,4 +165,13 @@ func holdOffline(tx *gorm.DB, licenseID string, horizon time.Time) error {
 	return tx.Table("licenses").Where("id = ? AND (offline_horizon IS NULL OR offline_horizon < ?)",
 		licenseID, horizon).
 		UpdateColumn("offline_horizon", horizon).Error
+}
+
+// holdDevice notes with a device, if there is one, until when it may do without the server by what it borrowed; what it
+// got under another hardware id stays.
+func holdDevice(tx *gorm.DB, l *lease.Lease, now time.Time) error {
+	return tx.Table("devices").Where("license_id = ? AND hardware_id = ?", l.LicenseID, l.HardwareID).
+		Where("offline_horizon IS NULL OR offline_horizon < ?", l.BorrowedUntil).
+		Where("offline_hardware_id IS NULL OR offline_horizon <= ?", now).
+		UpdateColumns(map[string]any{"offline_horizon": l.BorrowedUntil, "offline_hardware_id": nil}).Error
 }

@@ -147,6 +147,10 @@ func (s *Store) writeChange(
 	if err := s.moveCustomer(tx, before, &ch.License); err != nil {
 		return err
 	}
+	left := leaving(known, ch)
+	if err := s.keepBorrowed(tx, left, ch); err != nil {
+		return err
+	}
 	hardwareIDs := slices.Sorted(maps.Keys(ch.Devices))
 	// Those that are new come last: one may take the hardware id that another has just given up.
 	slices.SortStableFunc(hardwareIDs, func(a, b string) int {
@@ -173,7 +177,7 @@ func (s *Store) writeChange(
 			return err
 		}
 	}
-	if err := s.leaveSeats(tx, known, ch); err != nil {
+	if err := s.leaveSeats(tx, left, ch); err != nil {
 		return err
 	}
 	return holdOffline(tx, before.ID, ch.OfflineHorizon)

@@ -1,0 +1,12 @@
+-- +goose Up
+
+-- Revocation lists name licenses, and devices without a seat, as long as what was borrowed of them lets somebody go on.
+UPDATE licenses SET offline_horizon = (SELECT max(borrowed_until) FROM leases WHERE leases.license_id = licenses.id)
+WHERE id IN (SELECT license_id FROM leases WHERE borrowed_until IS NOT NULL) AND (offline_horizon IS NULL
+    OR offline_horizon < (SELECT max(borrowed_until) FROM leases WHERE leases.license_id = licenses.id));
+UPDATE devices SET offline_hardware_id = NULL, offline_horizon = (SELECT max(borrowed_until) FROM leases
+    WHERE leases.license_id = devices.license_id AND leases.hardware_id = devices.hardware_id)
+WHERE NOT is_active AND (license_id, hardware_id) IN (
+    SELECT license_id, hardware_id FROM leases WHERE borrowed_until IS NOT NULL)
+AND (offline_horizon IS NULL OR offline_horizon < (SELECT max(borrowed_until) FROM leases
+    WHERE leases.license_id = devices.license_id AND leases.hardware_id = devices.hardware_id));
