@@ -61,11 +61,14 @@ func (s *Policies) Create(ctx context.Context, by *licensing.Actor, n NewPolicy)
 		CreatedAt: now,
 		UpdatedAt: now,
 	}
-	problems := map[string]string{}
+	problems := apierr.Fields{}
 	checkCode(problems, p.Code)
 	n.ShortLeases = s.ShortLeases
-	if p.apply(&n.PolicyChange, problems); len(problems) > 0 {
-		return Policy{}, apierr.InvalidFields(problems)
+	if n.check(problems); len(problems) > 0 {
+		return Policy{}, problems.Err()
+	}
+	if err := p.apply(&n.PolicyChange); err != nil {
+		return Policy{}, err
 	}
 	err := s.Store.CreatePolicy(ctx, p, []proto.Message{
 		&eventsv1.PolicyCreated{Policy: p.snapshot()}, audited(by, "policy.create", nil, p.auditView()),
@@ -79,19 +82,18 @@ func (s *Policies) Update(
 	ctx context.Context, by *licensing.Actor, code string, version licensing.Versions, change PolicyChange,
 ) (Policy, error) {
 	change.ShortLeases = s.ShortLeases
-	tried, problems := Policy{
-		Name:   "any",
-		Policy: licensing.Policy{Terms: licensing.DefaultTerms()},
-	}, map[string]string{}
-	if tried.apply(&change, problems); len(problems) > 0 {
-		return Policy{}, apierr.InvalidFields(problems)
+	problems := apierr.Fields{}
+	if change.check(problems); len(problems) > 0 {
+		return Policy{}, problems.Err()
 	}
 	return s.Store.ChangePolicy(ctx, code, func(p *Policy) ([]proto.Message, error) {
 		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
 		before := p.auditView()
-		p.apply(&change, problems)
+		if err := p.apply(&change); err != nil {
+			return nil, err
+		}
 		was, is := audit.Changes(before, p.auditView())
 		if len(is) == 0 {
 			return nil, nil
@@ -118,10 +120,17 @@ func (s *Policies) Delete(ctx context.Context, by *licensing.Actor, code string,
 	})
 }
 
-func (p *Policy) apply(c *PolicyChange, problems map[string]string) {
+// check notes what is wrong with the members that are present, whatever policy they are for.
+func (c *PolicyChange) check(problems map[string]string) {
+	if c.Name != nil {
+		checkName(problems, *c.Name)
+	}
+	c.PolicyProblems(problems)
+}
+
+func (p *Policy) apply(c *PolicyChange) error {
 	set(&p.Name, c.Name)
-	checkName(problems, p.Name)
-	p.Apply(&c.TermsChange, problems)
+	return p.Apply(&c.TermsChange)
 }
 
 func (p *Policy) snapshot() *eventsv1.Policy {

@@ -22,18 +22,22 @@ type Policy struct {
 	Terms
 }
 
-// Apply changes the terms of the policy, and notes what is wrong with the change by public names.
-func (p *Policy) Apply(c *TermsChange, problems map[string]string) {
+// PolicyProblems notes what is wrong with a change of any policy, by public names.
+func (c *TermsChange) PolicyProblems(problems map[string]string) {
 	c.problems(problems)
 	if c.ExpiresInDays != nil {
 		problems["expires_in_days"] = "counts from the creation of a license; send duration_days in a policy"
 	}
+}
+
+// Apply changes the terms of the policy. Errors: VALIDATION_ERROR where they contradict one another.
+func (p *Policy) Apply(c *TermsChange) error {
 	before := p.Terms
 	p.Terms.apply(c)
 	if c.ExpiresAt.Present {
 		p.ExpiresAt = c.ExpiresAt.Value.orNever(c.ExpiresAt.Null, &p.Terms)
 	}
-	p.contradictions(problems, &before)
+	return p.consistent(&before)
 }
 
 // View is what the audit log shows of the terms of the policy, by their public names.
@@ -152,6 +156,7 @@ func (s *Licenses) ChangePolicy(ctx context.Context, by *Actor, licenseID, code 
 // policy of full licenses was sold, and is converted; what was sold does not become a trial again because its policy
 // makes trials.
 func (ch *Change) takePolicy(by *Actor, p *Policy, now time.Time) error {
+	ch.Announce(now) // as alter does
 	before := ch.License
 	l := &ch.License
 	switch {

@@ -90,6 +90,7 @@ type alteration struct {
 
 // alter makes a change with its event and its audit entry, or nothing of them where nothing differs.
 func (ch *Change) alter(by *Actor, a alteration, now time.Time) error {
+	ch.Announce(now) // of a status that the change may end before the schedule comes
 	before, l := ch.License, &ch.License
 	if err := a.make(l); err != nil {
 		return err
