@@ -10,7 +10,8 @@ import (
 )
 
 // Use cases for devices look a license up by its key through the two functions here, never through Lookup: these
-// publish each refusal of an unknown key, and guessed keys show in nothing else.
+// publish each refusal of an unknown key, and guessed keys show in nothing else, and each of a user who may not use the
+// license.
 
 // FormerKeyError is ErrNotFound of a key that a license had until it ended. Clients are told what is said of a key that
 // nobody has; the refusal is published with the license, because who comes with its former key guesses none.
@@ -45,6 +46,8 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID s
 	}
 	if err != nil && key != "" {
 		s.ActivationRefused(s.Clock.Now(), refusedOf(licenseID, err), key, *c, err)
+	} else if err != nil && c.User != nil {
+		s.ActivationRefused(s.Clock.Now(), s.meant(ctx, c.User), "", *c, err)
 	}
 	return licenseID, err
 }
@@ -62,8 +65,23 @@ func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *Lic
 	}
 	if err != nil && key != "" {
 		err = s.UseRefused(s.Clock.Now(), refusedOf(found, err), key, *c, err)
+	} else if err != nil && c.User != nil {
+		err = s.UseRefused(s.Clock.Now(), s.meant(ctx, c.User), "", *c, err)
 	}
 	return l, cached, err
+}
+
+// meant is the license with which the refusal of a user is published: the one that the call names, or the only one that
+// the user has; empty where there is none.
+func (s *Seats) meant(ctx context.Context, u *SignedIn) string {
+	id := u.LicenseID
+	if id == "" && len(u.Licenses) == 1 {
+		id = u.Licenses[0]
+	}
+	if _, _, err := s.Lookup.License(ctx, id); err != nil {
+		return ""
+	}
+	return id
 }
 
 // licenseOfUser is the license that a signed-in user names, or has alone.
