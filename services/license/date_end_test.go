@@ -55,3 +55,20 @@ func TestDatesEndInTheTimeZoneOfTheLicense(t *testing.T) {
 			http.StatusBadRequest, "VALIDATION_ERROR")
 	})
 }
+
+// TestTheLastDayEndsWithTheYear9999: west of Greenwich it would end in the year 10000, which nothing can store.
+func TestTheLastDayEndsWithTheYear9999(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		const terms = `"timezone":"America/New_York","entitlements":[{"code":"x","expires_at":"9999-12-31"}]`
+		id, _ := w.with(terms)
+		made := w.manage(http.MethodPost, "/bulk-create", `{"licenses":[{"customer_id":"a",`+terms+`}]}`)
+		w.want(made, http.StatusCreated, "")
+		w.want(w.policies(http.MethodPost, "", `{"code":"never",`+terms+`}`), http.StatusCreated, "")
+		w.want(w.manage(http.MethodPut, "/"+id+"/entitlements/y", `{"expires_at":"9999-12-31"}`), http.StatusOK, "")
+		for _, e := range w.get(id)["entitlements"].([]any) {
+			if end := e.(map[string]any)["expires_at"]; end != "9999-12-31T23:59:59Z" {
+				t.Errorf("ends %v", end)
+			}
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/proto/claims"
 )
 
@@ -43,13 +44,17 @@ type End struct {
 	Day bool
 }
 
+// lastEnd is the last second that JSON and databases can tell of: the last day of the year 9999 ends after it west of
+// Greenwich.
+var lastEnd = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+
 // In is the instant of the end in a time zone.
 func (e End) In(zone *time.Location) time.Time {
 	if !e.Day {
 		return e.At
 	}
 	year, month, dayOfMonth := e.At.UTC().Date()
-	return time.Date(year, month, dayOfMonth, 23, 59, 59, 0, zone).UTC()
+	return clock.Earlier(time.Date(year, month, dayOfMonth, 23, 59, 59, 0, zone).UTC(), lastEnd)
 }
 
 // TermsChange is some of the terms; what is absent stays as it is. A new license changes the terms of its policy, or
