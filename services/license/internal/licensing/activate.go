@@ -114,6 +114,9 @@ func (ch *Change) activate(d Device, c Caller, now time.Time) (Activation, error
 		return Activation{}, err
 	}
 	if old != nil && old.IsActive { // it was recognized, and so keeps its seat under the new id
+		if c.Client != nil && c.Variables != nil {
+			ch.described(old, old.setVariables(c.Variables), "client")
+		}
 		return ch.activation(old, now), nil
 	}
 	ch.License.takesSeat(old)

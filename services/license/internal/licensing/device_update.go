@@ -36,11 +36,7 @@ func VariablesProblems(p map[string]string, variables map[string]string) {
 // SetVariables replaces what an application keeps with its own device. Errors: ErrNotFound, the verdicts on its use.
 func (s *Seats) SetVariables(ctx context.Context, key string, c Client, variables map[string]string) (Device, error) {
 	return s.describeOwn(ctx, key, c, func(d *Device) (changed string, err error) {
-		if maps.Equal(d.Variables, variables) {
-			return "", nil
-		}
-		d.Variables = variables
-		return "variables", nil
+		return d.setVariables(variables), nil
 	})
 }
 
@@ -54,11 +50,7 @@ func (s *Seats) AddVariables(ctx context.Context, key string, c Client, variable
 		if len(all) > maxVariables {
 			return "", apierr.InvalidField("variables", fmt.Sprintf("a device has at most %d", maxVariables))
 		}
-		if maps.Equal(d.Variables, all) {
-			return "", nil
-		}
-		d.Variables = all
-		return "variables", nil
+		return d.setVariables(all), nil
 	})
 }
 
@@ -71,6 +63,15 @@ func (s *Seats) SetLabel(ctx context.Context, key string, c Client, deviceID, la
 		}
 		return d.setLabel(label), nil
 	})
+}
+
+// setVariables is setLabel for the variables.
+func (d *Device) setVariables(variables map[string]string) (changed string) {
+	if maps.Equal(d.Variables, variables) {
+		return ""
+	}
+	d.Variables = variables
+	return "variables"
 }
 
 // setLabel tells by the name of the member what it changed.
@@ -100,7 +101,9 @@ func (s *Seats) describeOwn(
 		if err != nil {
 			return err
 		}
-		if err := Decide(caller.Asks(OperationUse, &ch.License, d, now)); err != nil {
+		r := caller.Asks(OperationUse, &ch.License, d, now)
+		r.OfSeat = true
+		if err := Decide(r); err != nil {
 			return err
 		}
 		changed, err := describe(d)

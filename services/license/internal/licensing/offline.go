@@ -111,7 +111,10 @@ func (ch *Change) noteOffline(t OfflineToken, c Client, now time.Time) error {
 	if err := ch.represent(&c, d); err != nil {
 		return err
 	}
-	r := Request{Operation: OperationUse, License: &ch.License, Seated: d != nil && d.IsActive, Device: d, Now: now}
+	r := Request{
+		Operation: OperationUse, License: &ch.License, Seated: d != nil && d.IsActive, OfSeat: true, Device: d,
+		Now: now,
+	}
 	r.of(&c, d.owner())
 	if err := Decide(r); err != nil {
 		return err

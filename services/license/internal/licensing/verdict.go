@@ -33,6 +33,8 @@ type Request struct {
 	License *License
 	// Seated tells that the device has a seat on the license, for anyone who calls.
 	Seated bool
+	// OfSeat tells of what only a device with a seat can have, so that no lease is as good.
+	OfSeat bool
 	// Device is the device as it is stored, nil where it was never seen on the license or was not loaded.
 	Device *Device
 	// Lease is what a lease needs, nil for other operations.
@@ -97,6 +99,9 @@ const (
 	checkBlocks      = "not_blocked"
 	checkEnvironment = "environment_allowed"
 )
+
+// leaseIsSeat tells that a live lease is as good as a seat for what is asked.
+func (r Request) leaseIsSeat() bool { return !r.OfSeat && r.License.LeaseIsSeat() }
 
 // checks decide what may be done with a license, in their order: the first that does not pass refuses. They are the
 // only place that decides; SQL that repeats a part of them (store/conditions.go) is tested against them.
@@ -255,13 +260,13 @@ var checks = [...]check{
 	},
 	{
 		name: "activated", refusal: ErrNotActivated, of: OperationUse | OperationLease,
-		passes: func(r Request) bool { return r.Seated || r.License.LeaseIsSeat() },
+		passes: func(r Request) bool { return r.Seated || r.leaseIsSeat() },
 		facts:  seated,
 	},
 	{
 		// A device asks for a lease without one.
 		name: "leased_or_activated", refusal: errNotLeased, of: OperationUse,
-		passes: func(r Request) bool { return r.Seated || !r.License.LeaseIsSeat() },
+		passes: func(r Request) bool { return r.Seated || !r.leaseIsSeat() },
 		facts:  seated,
 	},
 	{
