@@ -122,3 +122,17 @@ func TestSeatsOfBorrowersAreNotFreed(t *testing.T) {
 		w.want(w.post("activate", device(key, "other")), http.StatusCreated, "")
 	})
 }
+
+// TestWhatWasBorrowedAndGivenBackHoldsItsSeat: its device goes on without the server all the same.
+func TestWhatWasBorrowedAndGivenBackHoldsItsSeat(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.with(`"device_idle_minutes":10,"max_devices":1,"floating":{"slots":1,"borrow_max_hours":48}`)
+		w.want(w.post("activate", device(key, "laptop")), http.StatusCreated, "")
+		w.want(w.release(w.borrow(key, "laptop", 24)), http.StatusOK, "")
+		w.passes(23 * time.Hour)
+		w.want(w.post("activate", device(key, "other")), http.StatusForbidden, errcode.DeviceLimitExceeded)
+		w.inUse(id, 1)
+		w.passes(time.Hour)
+		w.want(w.post("activate", device(key, "other")), http.StatusCreated, "")
+	})
+}

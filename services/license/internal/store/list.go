@@ -184,6 +184,7 @@ const fewFound = 2000
 // device with a seat begins with a text.
 func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, error) {
 	begins := s.begins
+	// Our own keys are in capitals, others as they were imported.
 	key := strings.NewReplacer("@begin", "@key", "@end", "@key_end").Replace(begins("masked_key"))
 	bounds := []any{
 		sql.Named("begin", text), sql.Named("end", text+lastRune),
@@ -193,7 +194,7 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 	email := strings.NewReplacer("@begin", "@folded", "@end", "@folded_end").Replace(begins("customers.email_key"))
 	device := "is_active AND (" + begins("hardware_id") + " OR name <> '' AND " + begins("name") + ")"
 	few := `SELECT id FROM licenses WHERE ` + begins("customer_id") + ` UNION ALL SELECT id FROM licenses WHERE ` +
-		key +
+		key + ` UNION ALL SELECT id FROM licenses WHERE ` + begins("masked_key") +
 		` UNION ALL SELECT licenses.id FROM customers JOIN licenses ON licenses.customer_id = customers.customer_id
 			WHERE ` + email +
 		` UNION ALL SELECT license_id FROM devices WHERE is_active AND ` + begins("hardware_id") +
@@ -206,7 +207,7 @@ func (s *Store) beginning(ctx context.Context, text string) (clause.Expression, 
 	if len(ids) <= fewFound {
 		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, translate(err)
 	}
-	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key +
+	return clause.NamedExpr{SQL: "(" + begins("customer_id") + " OR " + key + " OR " + begins("masked_key") +
 			" OR EXISTS (SELECT 1 FROM customers WHERE customers.customer_id = licenses.customer_id" +
 			" AND " + email + ")" +
 			" OR EXISTS (SELECT 1 FROM devices WHERE license_id = licenses.id AND " + device + ")" +
