@@ -63,12 +63,18 @@ func (s *Counters) Find(ctx context.Context, licenseID, name string) (licensing.
 	return l, r, err
 }
 
-// History reads a part of the history of a counter, newest first. Errors: those of Find.
+// History reads a part of the history of a counter, newest first, also of one that the license no longer has. Errors:
+// those of Find.
 func (s *Counters) History(
 	ctx context.Context, licenseID, name string, span licensing.Span,
 ) (licensing.Page[Entry], error) {
-	if _, _, err := s.Find(ctx, licenseID, name); err != nil {
+	l, _, err := s.Store.Read(ctx, licenseID)
+	if err != nil {
 		return licensing.Page[Entry]{}, err
 	}
-	return s.Store.History(ctx, licenseID, name, span)
+	page, err := s.Store.History(ctx, licenseID, name, span)
+	if err == nil && page.Total == 0 && l.Counter(name) == nil {
+		err = licensing.ErrCounterNotFound
+	}
+	return page, err
 }

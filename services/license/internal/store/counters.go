@@ -179,8 +179,8 @@ const (
 	forgetCounters = `DELETE FROM counters WHERE license_id = @license AND schedule = '' AND period_start < @old`
 )
 
-// dropCounters deletes what was counted by counters that a license no longer has: one that is made anew later begins at
-// 0, in another period.
+// dropCounters deletes what was counted by counters that a license no longer has, but for their history: one that is
+// made anew later begins at 0, in another period.
 func (s *Store) dropCounters(tx *gorm.DB, before, after *licensing.License) error {
 	var gone []string
 	for i := range before.Counters {
@@ -200,7 +200,6 @@ func (s *Store) dropCounters(tx *gorm.DB, before, after *licensing.License) erro
 		leaveCounters,
 		forgetCounters,
 		`DELETE FROM counter_devices WHERE license_id = @license AND counter IN @names`,
-		`DELETE FROM counter_history WHERE license_id = @license AND counter IN @names`,
 	} {
 		if err := tx.Exec(statement, values).Error; err != nil {
 			return err
