@@ -221,7 +221,7 @@ func (l *Ledger) entitlementsOf(counter string, now time.Time) (codes []string) 
 func (l *Ledger) need(name string, amount int64, member string, now time.Time) (licensing.CounterNeed, error) {
 	t := l.License.Counter(name)
 	if t == nil {
-		return licensing.CounterNeed{}, errUnknown.With("counter", name)
+		return licensing.CounterNeed{}, unknownCounter(&l.License, name)
 	}
 	if amount < 0 && !t.AllowNegative {
 		return licensing.CounterNeed{}, apierr.InvalidField(member,

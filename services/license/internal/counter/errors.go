@@ -2,7 +2,9 @@ package counter
 
 import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/nearest"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // The reasons why nothing is counted, beside the verdicts on the license.
@@ -25,3 +27,16 @@ var (
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
 		"this operation_id came before with another request; use a new one for a new operation")
 )
+
+// unknownCounter is errUnknown, with the counter of the license that may be meant.
+func unknownCounter(l *licensing.License, name string) error {
+	names := make([]string, len(l.Counters))
+	for i := range l.Counters {
+		names[i] = l.Counters[i].Name
+	}
+	if near := nearest.Name(name, names); near != "" {
+		return errUnknown.With("counter", name).
+			WithMessagef("the license has no counter of this name; did you mean %s?", near)
+	}
+	return errUnknown.With("counter", name)
+}

@@ -2,10 +2,12 @@ package licensing
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // MaxBulk is how many licenses one bulk change may be about. Each license is changed or refused by itself; how many
@@ -139,11 +141,25 @@ var ErrTooMany = apierr.InvalidField("filter",
 	"matches more than 10000 licenses; narrow it, for example by created_before and created_after, and send several "+
 		"calls")
 
+// errTooManyOfPolicy is ErrTooMany where a policy selects the licenses.
+var errTooManyOfPolicy = apierr.New(apierr.Invalid, errcode.ValidationError,
+	"more than 10000 licenses have this policy; send change-policy to /licenses/bulk with filters that divide them, "+
+		"for example by created_before and created_after")
+
 // Select is the ids of the licenses that f selects. Errors: ErrTooMany.
 func (s *Licenses) Select(ctx context.Context, f Filter) ([]string, error) {
 	ids, err := s.Reads.LicenseIDs(ctx, f, s.Clock.Now(), MaxBulk+1)
 	if err == nil && len(ids) > MaxBulk {
 		err = ErrTooMany
+	}
+	return ids, err
+}
+
+// SelectOfPolicy is the ids of the licenses that have a policy. Errors: VALIDATION_ERROR where they are too many.
+func (s *Licenses) SelectOfPolicy(ctx context.Context, code string) ([]string, error) {
+	ids, err := s.Select(ctx, Filter{Policy: &code})
+	if errors.Is(err, ErrTooMany) {
+		err = errTooManyOfPolicy
 	}
 	return ids, err
 }

@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,34 @@ type found struct {
 func (f found) Find(_ context.Context, id string) (License, error) {
 	*f.notes = append(*f.notes, "found "+id)
 	return License{ID: id, Terms: DefaultTerms()}, nil
+}
+
+// many are reads that find so many licenses.
+type many struct {
+	Reads
+	n int
+}
+
+func (m many) LicenseIDs(_ context.Context, _ Filter, _ time.Time, limit int) ([]string, error) {
+	return make([]string, min(m.n, limit)), nil
+}
+
+// TestABulkChangeIsAboutTenThousand at most, and says how to go on where there are more.
+func TestABulkChangeIsAboutTenThousand(t *testing.T) {
+	for n, refused := range map[int]bool{MaxBulk: false, MaxBulk + 1: true} {
+		s := Licenses{Reads: many{n: n}, Clock: clock.NewFake(noon)}
+		byFilter, err := s.Select(t.Context(), Filter{})
+		if (err != nil) != refused || err == nil && len(byFilter) != n {
+			t.Errorf("%d by a filter: %d, %v", n, len(byFilter), err)
+		}
+		ofPolicy, err := s.SelectOfPolicy(t.Context(), "pro")
+		if (err != nil) != refused || err == nil && len(ofPolicy) != n {
+			t.Errorf("%d of a policy: %d, %v", n, len(ofPolicy), err)
+		}
+		if refused && !strings.Contains(err.Error(), "/licenses/bulk") {
+			t.Errorf("of a policy: %v", err)
+		}
+	}
 }
 
 // Each license is told of before the next is read: nobody holds thousands of them, before and after.

@@ -270,8 +270,6 @@ func (m *Manage) applyPolicy(c *gin.Context) error {
 	}
 	return m.answerBulk(c, bulk{
 		name: "apply-policy", key: key, do: do, dryRun: in.DryRun == nil || *in.DryRun,
-		licenses: func(ctx context.Context) ([]string, error) {
-			return m.Licenses.Select(ctx, licensing.Filter{Policy: &p.Code})
-		},
+		licenses: func(ctx context.Context) ([]string, error) { return m.Licenses.SelectOfPolicy(ctx, p.Code) },
 	})
 }

@@ -5,12 +5,12 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 	"gorm.io/gorm"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
@@ -150,12 +150,16 @@ func checkProducts(tx *gorm.DB, member string, codes []string) error {
 	if len(codes) == 0 {
 		return nil
 	}
-	var known int64
-	err := tx.Table("products").Where("code IN ?", codes).Count(&known).Error
-	if err == nil && int(known) < len(codes) {
-		err = apierr.InvalidField(member, "must be codes of products; list the products")
+	var known []string
+	if err := tx.Table("products").Where("code IN ?", codes).Pluck("code", &known).Error; err != nil {
+		return err
 	}
-	return err
+	for _, code := range codes {
+		if !slices.Contains(known, code) {
+			return unknownProduct(tx, member, code)
+		}
+	}
+	return nil
 }
 
 func (s *Store) addIntegrationKey(tx *gorm.DB, k *integration.Key) error {

@@ -283,15 +283,22 @@ func codedProduct(tx *gorm.DB, code string) (productRow, error) {
 	if err == nil && row.Code == code || err != nil && !errors.Is(err, db.ErrNotFound) {
 		return row, err
 	}
+	return row, unknownProduct(tx, "product", code)
+}
+
+// unknownProduct refuses a member of a call for a code that no product has, and names the one that may be meant.
+func unknownProduct(tx *gorm.DB, member, code string) error {
 	var codes []string
-	if err := tx.Table("products").Order("code").Limit(1000).Pluck("code", &codes).Error; err != nil {
-		return row, err
+	err := tx.Session(&gorm.Session{NewDB: true}).Table("products").Order("code").Limit(1000).
+		Pluck("code", &codes).Error
+	if err != nil {
+		return err
 	}
-	problem := "no product has this code"
+	problem := "no product has the code " + code
 	if near := nearest.Name(code, codes); near != "" {
 		problem += "; did you mean " + near + "?"
 	}
-	return row, apierr.InvalidField("product", problem)
+	return apierr.InvalidField(member, problem)
 }
 
 func holdProduct(tx *gorm.DB, text string) (productRow, error) {

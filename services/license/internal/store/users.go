@@ -12,7 +12,6 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
@@ -95,7 +94,7 @@ func (s *Store) CreateUser(ctx context.Context, u user.User, events []proto.Mess
 		product, err := findProduct(tx.Clauses(clause.Locking{Strength: "KEY SHARE"}), u.Product)
 		switch {
 		case errors.Is(err, catalog.ErrProductNotFound):
-			return apierr.InvalidField("product", "no product has this code")
+			return unknownProduct(tx, "product", u.Product)
 		case err != nil:
 			return err
 		case product.AuthorizationMethod != catalog.ByUser:

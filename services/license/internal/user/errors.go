@@ -17,7 +17,7 @@ var (
 		"the e-mail or the password is wrong; where several customers of the " +
 			"product have a user with this e-mail, send customer_id, too")
 	errOtherProduct = apierr.InvalidField("user_id", "the user and the license are of different products")
-	errTooMany      = apierr.InvalidField("user_id", "the user has as many licenses as a user can have")
+	errTooMany      = apierr.InvalidField("user_id", "a user can have 100 licenses; take one away first")
 	ErrByKey        = apierr.InvalidField("product",
 		"its authorization_method is key; users are for products with user")
 )
