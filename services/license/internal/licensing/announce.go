@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 // Some statuses come with time alone, and no call makes them: a start, grace, an end, the end of a suspension. Each is
@@ -16,7 +18,7 @@ import (
 const dueBatch = 500
 
 // AnnounceDue tells of every status that has come since the last time, however many replicas look. It returns of how
-// many licenses it told; one that cannot be changed keeps it from no other.
+// many licenses it told. Errors: those of the licenses that could not be changed, joined.
 func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 	told := 0
 	for {
@@ -24,23 +26,33 @@ func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 		if err != nil {
 			return told, err
 		}
-		progress := 0
-		var failed error
-		for _, id := range ids {
-			announced := false
-			err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
-				announced = ch.Announce(s.Clock.Now())
-				return nil
-			})
-			if err == nil && announced {
-				progress++
-			}
-			failed = errors.Join(failed, err)
-		}
-		if told += progress; len(ids) < dueBatch || progress == 0 {
+		progress, away, failed := s.announceEach(ctx, ids, (*Change).Announce)
+		if told += progress; away || len(ids) < dueBatch || progress == 0 {
 			return told, failed
 		}
 	}
+}
+
+// announceEach lets announce decide about each of some licenses, under lock, and counts those that it told of. One that
+// cannot be changed keeps it from no other, but away tells of an outage, at whose first sign it ends.
+func (s *Licenses) announceEach(
+	ctx context.Context, ids []string, announce func(*Change, time.Time) bool,
+) (told int, away bool, failed error) {
+	for _, id := range ids {
+		announced := false
+		err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
+			announced = announce(ch, s.Clock.Now())
+			return nil
+		})
+		failed = errors.Join(failed, err)
+		switch {
+		case err != nil && apierr.From(err).Kind == apierr.Unavailable:
+			return told, true, failed
+		case err == nil && announced:
+			told++
+		}
+	}
+	return told, false, failed
 }
 
 // announceTime bounds what a call spends on an announcement that is not its own business.

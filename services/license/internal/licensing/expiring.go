@@ -54,8 +54,7 @@ func (l *License) setExpiry(end, now time.Time) {
 }
 
 // AnnounceExpiring sends license.expiring for the licenses that have come within 30, 7 or 1 days of their end, once per
-// license and period, however many replicas look. It returns how many it sent; a license that cannot be changed keeps
-// it from no other.
+// license and period, however many replicas look. It returns how many it sent. Errors: those of AnnounceDue.
 func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 	sent := 0
 	var failed error
@@ -64,16 +63,12 @@ func (s *Licenses) AnnounceExpiring(ctx context.Context) (int, error) {
 		if err != nil {
 			return sent, errors.Join(failed, err)
 		}
-		for _, id := range ids {
-			announced := false
-			err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
-				announced = ch.announce(days, s.Clock.Now())
-				return nil
-			})
-			failed = errors.Join(failed, err)
-			if err == nil && announced {
-				sent++
-			}
+		told, away, err := s.announceEach(ctx, ids, func(ch *Change, now time.Time) bool {
+			return ch.announce(days, now)
+		})
+		failed = errors.Join(failed, err)
+		if sent += told; away {
+			break
 		}
 	}
 	return sent, failed

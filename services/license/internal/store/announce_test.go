@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
@@ -14,6 +15,17 @@ import (
 type unwilling struct {
 	licensing.Store
 	licenseIDs []string
+}
+
+// away is a store that changes nothing, and counts how often it was to.
+type away struct {
+	licensing.Store
+	tried int
+}
+
+func (s *away) Change(context.Context, string, []string, func(*licensing.Change) error) error {
+	s.tried++
+	return apierr.ErrUnavailable
 }
 
 var errUnwilling = errors.New("this license is not changed")
@@ -46,4 +58,23 @@ func TestALicenseThatCannotBeChanged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnOutageEndsAnnouncements: not every license of hundreds is tried while the database is away.
+func TestAnOutageEndsAnnouncements(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, _ *db.DB) {
+		for range 3 {
+			create(t, r, endsIn(40))
+		}
+		for name, announce := range map[string]func(context.Context) (int, error){
+			"of what ends soon": r.AnnounceExpiring, "of what has ended": r.AnnounceDue,
+		} {
+			gone := &away{Store: r.store}
+			r.Licenses.Store = gone
+			r.clock.Set(noon.AddDate(0, 0, map[string]int{"of what ends soon": 20, "of what has ended": 50}[name]))
+			if n, err := announce(t.Context()); n != 0 || gone.tried != 1 || !errors.Is(err, apierr.ErrUnavailable) {
+				t.Errorf("%s: %d told, %d tried (%v)", name, n, gone.tried, err)
+			}
+		}
+	})
 }
