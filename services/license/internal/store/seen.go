@@ -33,8 +33,10 @@ type Seen struct {
 
 	mu      sync.Mutex
 	pending map[uuid.UUID]*licensing.Sighting
-	// noted is when goOn was last called, of which Run alone takes care.
+	// noted is when goOn was last called, and away tells that the database was away the last time; Run alone takes care
+	// of them.
 	noted time.Time
+	away  bool
 }
 
 // NewSeen returns a writer whose Run must be called for anything to be written.
@@ -112,13 +114,23 @@ func (s *Seen) flush(ctx context.Context) {
 			s.noted = now
 		}
 	}
-	if err == nil {
-		return
-	}
-	s.log.WarnContext(ctx, "last-seen times not written", "devices", len(batch), "error", err)
-	if apierr.From(err).Kind == apierr.Unavailable {
+	if away := s.report(ctx, len(batch), err); away {
 		s.putBack(batch)
 	}
+}
+
+// report logs that last-seen times were not written, of an outage only that it begins and is over, and tells whether
+// there is one.
+func (s *Seen) report(ctx context.Context, devices int, err error) (away bool) {
+	away = err != nil && apierr.From(err).Kind == apierr.Unavailable
+	switch {
+	case err != nil && !(away && s.away):
+		s.log.WarnContext(ctx, "last-seen times not written", "devices", devices, "written_later", away, "error", err)
+	case err == nil && s.away:
+		s.log.InfoContext(ctx, "last-seen times are written again", "devices", devices)
+	}
+	s.away = away
+	return away
 }
 
 // write groups by second, so that a thousand devices take a handful of statements; those with more to write go one by
