@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,39 +58,25 @@ func (f *foundKey) ended(now time.Time) bool {
 	return !f.ValidUntil.IsZero() && !now.Before(f.ValidUntil)
 }
 
-// byKey asks once for all, because strangers try keys that nobody has. A key that is being rotated is found by one or
-// the other. Of several licenses that had a key one after the other, it finds the last.
-const byKey = `SELECT 1 AS place, id AS license_id, id AS found FROM licenses WHERE key_hash IN @hashes
-	UNION ALL SELECT 2, license_id, id FROM (SELECT license_id, id FROM former_keys WHERE key_hash IN @hashes
-		ORDER BY valid_until DESC LIMIT 1) AS former
-	UNION ALL SELECT 3, license_id, id FROM enrollment_keys WHERE key_sha256 = @enrollment
-	ORDER BY place LIMIT 1`
-
 // findKey finds what a normalized key opens: the license that has it, one that had it, even where it has ended, or one
 // with such an enrollment key. Errors: db.ErrNotFound.
 func findKey(read func() *gorm.DB, ring *keyring.Ring, key string) (foundKey, error) {
-	var rows []struct {
-		Place            int
-		LicenseID, Found string
-	}
-	err := read().Raw(byKey, map[string]any{
-		"hashes": keyHashes(ring, key), "enrollment": enrollmentHash(key),
-	}).Scan(&rows).Error
+	enrollments := [][]byte{enrollmentHash(key)}
+	var always time.Time // no former key has ended by then
+	rows, err := lookUpKeys(read(), keyHashes(ring, key), enrollments, always)
 	switch {
 	case err != nil:
 		return foundKey{}, err
 	case len(rows) == 0:
 		return foundKey{}, db.ErrNotFound
-	case rows[0].Place == 1:
+	case rows[0].Place == formerPlace:
+		return foundKey{LicenseID: rows[0].LicenseID, ValidUntil: rows[0].At.UTC()}, nil
+	case rows[0].Place != enrollmentPlace:
 		return foundKey{LicenseID: rows[0].LicenseID}, nil
-	case rows[0].Place == 2:
-		var former formerKeyRow
-		err := read().Table("former_keys").Select("license_id", "valid_until").Where("id = ?", rows[0].Found).
-			Take(&former).Error
-		return foundKey{LicenseID: former.LicenseID, ValidUntil: former.ValidUntil.UTC()}, err
 	}
 	var enrollment enrollmentKeyRow
-	err = read().Table("enrollment_keys").Omit("devices").Where("id = ?", rows[0].Found).Take(&enrollment).Error
+	err = read().Table("enrollment_keys").Omit("devices").Where("key_sha256 IN ?", enrollments).
+		Take(&enrollment).Error
 	e := enrollment.key()
 	return foundKey{LicenseID: e.LicenseID, Enrollment: &e}, err
 }
@@ -184,19 +171,20 @@ func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotati
 	}).Error
 }
 
-// byKeys is byKey for several keys, and for those that have ended: of several licenses that had one, the last comes
-// first.
+// byKeys asks once for all that keys can be, because strangers try keys that nobody has. A key that is being rotated is
+// found by one or the other. Of several licenses that had a key one after the other, the last comes first.
 const byKeys = `SELECT 1 AS place, key_hash AS hash, id AS license_id, created_at AS at FROM licenses
 		WHERE key_hash IN @hashes
-	UNION ALL SELECT CASE WHEN valid_until > @now THEN 2 ELSE @ended END, key_hash, license_id, valid_until
+	UNION ALL SELECT CASE WHEN valid_until > @now THEN @former ELSE @ended END, key_hash, license_id, valid_until
 		FROM former_keys WHERE key_hash IN @hashes
 	UNION ALL SELECT @enrollment, key_sha256, license_id, created_at FROM enrollment_keys
 		WHERE key_sha256 IN @enrollments
 	ORDER BY place, at DESC`
 
-// The places of byKeys that matter: that of an enrollment key, and that of a key which was replaced and opens nothing
-// any more.
+// The places of byKeys that matter: that of a key which a license had and that works on, of an enrollment key, and of a
+// key which was replaced and opens nothing any more.
 const (
+	formerPlace     = 2
 	enrollmentPlace = 3
 	endedPlace      = 4
 )
@@ -207,6 +195,16 @@ type knownKey struct {
 	Place     int
 	LicenseID string
 	Hash      []byte
+	// At is when a former key stops, or stopped, and when another was made.
+	At db.Time
+}
+
+func lookUpKeys(tx *gorm.DB, hashes, enrollments [][]byte, now time.Time) (rows []knownKey, err error) {
+	err = tx.Raw(byKeys, map[string]any{
+		"hashes": hashes, "enrollments": enrollments, "now": now,
+		"former": formerPlace, "enrollment": enrollmentPlace, "ended": endedPlace,
+	}).Scan(&rows).Error
+	return rows, err
 }
 
 // knownKeys finds what keys open, or opened, by their normalized form.
@@ -226,11 +224,7 @@ func (s *Store) knownKeys(tx *gorm.DB, keys []string) (map[string]knownKey, erro
 			keyOf[string(hash)] = key
 		}
 	}
-	var rows []knownKey
-	err := tx.Session(&gorm.Session{NewDB: true}).Raw(byKeys, map[string]any{
-		"hashes": hashes, "enrollments": enrollments, "now": s.clock.Now(),
-		"enrollment": enrollmentPlace, "ended": endedPlace,
-	}).Scan(&rows).Error
+	rows, err := lookUpKeys(tx.Session(&gorm.Session{NewDB: true}), hashes, enrollments, s.clock.Now())
 	for _, row := range rows {
 		if key := keyOf[string(row.Hash)]; known[key].Place == 0 {
 			known[key] = row
@@ -267,16 +261,13 @@ func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	return count > 0, err
 }
 
-// FormerKey implements licensing.Reads. Of several licenses that had the key one after the other, it is the last.
+// FormerKey implements licensing.Reads.
 func (s *Store) FormerKey(ctx context.Context, key string) (licenseID string, until time.Time, err error) {
-	var rows []formerKeyRow
-	err = s.db.Read(ctx).Table("former_keys").Select("license_id", "valid_until").
-		Where("key_hash IN ?", keyHashes(s.keys.Ring, licensing.NormalizeKey(key))).
-		Order("valid_until DESC").Limit(1).Find(&rows).Error
-	if len(rows) == 0 {
-		return "", time.Time{}, translate(err)
+	found, err := s.findKey(ctx, key)
+	if errors.Is(err, db.ErrNotFound) || err == nil && found.ValidUntil.IsZero() {
+		return "", time.Time{}, nil
 	}
-	return rows[0].LicenseID, rows[0].ValidUntil.UTC(), nil
+	return found.LicenseID, found.ValidUntil, translate(err)
 }
 
 func enrollmentHash(normalized string) []byte {

@@ -3,8 +3,11 @@ package store_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -59,10 +62,17 @@ func TestListByMetadata(t *testing.T) {
 func TestListByMetadataOfMany(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
 		fill(t, r, d)
+		sampled := false
+		looks := func(tx *gorm.DB) { sampled = sampled || strings.Contains(tx.Statement.SQL.String(), "TABLESAMPLE") }
+		_ = d.Read(t.Context()).Callback().Row().After("*").Register("looks", looks) // a name that is free never fails
+		_ = d.Read(t.Context()).Callback().Query().After("*").Register("looks", looks)
 		f := licensing.Filter{Metadata: map[string]string{"shop": "web"}, Page: 1, PerPage: 50}
 		page, total, err := listed(r.store.List(t.Context(), f, noon))
 		if want := min(many(d), licensing.MaxTotal+1); err != nil || len(page) != 50 || total != want {
 			t.Errorf("%d of %d licenses, want 50 of %d: %v", len(page), total, want, err)
+		}
+		if postgres := d.Engine() == db.Postgres; sampled != postgres { // or the index would gather all of them
+			t.Errorf("how many there are was sampled: %v, want %v", sampled, postgres)
 		}
 		ids, err := r.store.LicenseIDs(t.Context(), f, noon, 3000)
 		if err != nil || len(ids) != min(many(d), 3000) || !slices.IsSorted(ids) {

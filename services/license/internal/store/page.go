@@ -51,15 +51,8 @@ var allColumns []string
 func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
 	licensing.Page[T], error,
 ) {
-	var page licensing.Page[T]
 	counted := q().Select("1").Limit(licensing.MaxTotal + 1)
-	var total int64
-	if err := q().Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted).Count(&total).Error; err != nil {
-		return page, db.Error(err)
-	}
-	page, err := readSpan(q, columns, span, o, item)
-	page.Total = int(total)
-	return page, err
+	return readTotal(q().Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted), q, columns, span, o, item)
 }
 
 // readParts is readPage of what several queries select, no two of them the same row.
@@ -80,19 +73,15 @@ func readParts[R, T any](parts []func() *gorm.DB, columns any, span licensing.Sp
 				Table("("+strings.Join(texts, " UNION ALL ")+") AS found", selects...)
 		}
 	}
-	var total int64
 	counted := most(licensing.MaxTotal+1, func(q *gorm.DB) *gorm.DB { return q.Select("1 AS one") })
-	if err := counted().Count(&total).Error; err != nil {
-		return licensing.Page[T]{}, db.Error(err)
-	}
 	rows := most(span.Page*span.PerPage+1, func(q *gorm.DB) *gorm.DB {
 		if span.After != nil {
 			q = q.Where(o.after, o.values(span.After)...)
 		}
 		return q.Select(columns).Order(o.by)
 	})
-	page, err := readSpan(rows, "*", span, o, item)
-	page.Total = min(int(total), licensing.MaxTotal+1)
+	page, err := readTotal(counted(), rows, "*", span, o, item)
+	page.Total = min(page.Total, licensing.MaxTotal+1)
 	return page, err
 }
 
@@ -100,20 +89,19 @@ func readParts[R, T any](parts []func() *gorm.DB, columns any, span licensing.Sp
 func readCounted[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
 	licensing.Page[T], error,
 ) {
-	var total int64
-	if err := q().Count(&total).Error; err != nil {
-		return licensing.Page[T]{}, db.Error(err)
-	}
-	page, err := readSpan(q, columns, span, o, item)
-	page.Total = int(total)
-	return page, err
+	return readTotal(q(), q, columns, span, o, item)
 }
 
-// readSpan is readPage without the total.
-func readSpan[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
-	licensing.Page[T], error,
-) {
+// readTotal is readPage with the total that counted has.
+func readTotal[R, T any](
+	counted *gorm.DB, q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T,
+) (licensing.Page[T], error) {
 	var page licensing.Page[T]
+	var total int64
+	if err := counted.Count(&total).Error; err != nil {
+		return page, db.Error(err)
+	}
+	page.Total = int(total)
 	find := q().Select(columns).Order(o.by).Limit(span.PerPage + 1) // one more tells whether any follows
 	if span.After != nil {
 		find = find.Where(o.after, o.values(span.After)...)
