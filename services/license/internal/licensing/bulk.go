@@ -7,7 +7,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/audit"
-	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
 // MaxBulk is how many licenses one bulk change may be about. Each license is changed or refused by itself; how many
@@ -140,11 +139,6 @@ func (s *Licenses) each(
 var ErrTooMany = apierr.InvalidField("filter",
 	"matches more than 10000 licenses; narrow it, for example by created_before and created_after, and send several "+
 		"calls")
-
-// errTooManyOfPolicy is ErrTooMany where a policy selects the licenses.
-var errTooManyOfPolicy = apierr.New(apierr.Invalid, errcode.ValidationError,
-	"more than 10000 licenses have this policy; send change-policy to /licenses/bulk with filters that divide them, "+
-		"for example by created_before and created_after")
 
 // Select is the ids of the licenses that f selects. Errors: ErrTooMany.
 func (s *Licenses) Select(ctx context.Context, f Filter) ([]string, error) {

@@ -2,11 +2,14 @@ package licensing
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
@@ -43,7 +46,8 @@ func TestABulkChangeIsAboutTenThousand(t *testing.T) {
 		if (err != nil) != refused || err == nil && len(ofPolicy) != n {
 			t.Errorf("%d of a policy: %d, %v", n, len(ofPolicy), err)
 		}
-		if refused && !strings.Contains(err.Error(), "/licenses/bulk") {
+		var said *apierr.Error
+		if refused && (!errors.As(err, &said) || !strings.Contains(fmt.Sprint(said.Details), "/licenses/bulk")) {
 			t.Errorf("of a policy: %v", err)
 		}
 	}

@@ -1,6 +1,8 @@
 package user
 
 import (
+	"fmt"
+
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -17,7 +19,8 @@ var (
 		"the e-mail or the password is wrong; where several customers of the " +
 			"product have a user with this e-mail, send customer_id, too")
 	errOtherProduct = apierr.InvalidField("user_id", "the user and the license are of different products")
-	errTooMany      = apierr.InvalidField("user_id", "a user can have 100 licenses; take one away first")
-	ErrByKey        = apierr.InvalidField("product",
+	errTooMany      = apierr.InvalidField("user_id",
+		fmt.Sprintf("a user can have %d licenses; take one away first", MaxLicenses))
+	ErrByKey = apierr.InvalidField("product",
 		"its authorization_method is key; users are for products with user")
 )
