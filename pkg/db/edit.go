@@ -7,16 +7,18 @@ import (
 	"gorm.io/gorm"
 )
 
-// Edit changes rows of a table whose column seq numbers them, a page at a time. Rows that stay as they are are neither
+// Edit changes rows of a table, a page at a time, in the order of a unique column. Rows that stay as they are are neither
 // locked nor written; one that is to change is read again under its lock, because another process may have changed it
 // since.
 type Edit[Row any] struct {
-	// Rows is a query for rows with their seq, which ends with a condition; Args are its parameters.
+	// Rows is a query for rows with the column Key, which ends with a condition; Args are its parameters.
 	Rows string
 	Args []any
+	// Key is the unique column, and KeyOf its value.
+	Key   string
+	KeyOf func(row *Row) any
 	// Page is how many rows are in memory, and in a transaction, at most.
 	Page int
-	Seq  func(row *Row) int64
 	// Change edits a row in memory and tells whether it differs. It is asked again about a row that does.
 	Change func(row *Row) (differs bool, err error)
 	// Store writes a row that differs.
@@ -25,35 +27,37 @@ type Edit[Row any] struct {
 
 // Run edits all rows there are.
 func (e *Edit[Row]) Run(ctx context.Context, d *DB) error {
-	for seq := int64(0); ; {
+	query, args := e.Rows, e.Args
+	for {
 		var rows []Row
-		page := slices.Concat(e.Args, []any{seq, e.Page})
-		err := d.Read(ctx).Raw(e.Rows+" AND seq > ? ORDER BY seq LIMIT ?", page...).Scan(&rows).Error
+		page := slices.Concat(args, []any{e.Page})
+		err := d.Read(ctx).Raw(query+" ORDER BY "+e.Key+" LIMIT ?", page...).Scan(&rows).Error
 		if err == nil {
 			err = e.edit(ctx, d, rows)
 		}
 		if err != nil || len(rows) < e.Page {
 			return Error(err)
 		}
-		seq = e.Seq(&rows[len(rows)-1])
+		query = e.Rows + " AND " + e.Key + " > ?"
+		args = slices.Concat(e.Args, []any{e.KeyOf(&rows[len(rows)-1])})
 	}
 }
 
 func (e *Edit[Row]) edit(ctx context.Context, d *DB, rows []Row) error {
-	var differ []int64
+	var differ []any
 	for i := range rows {
 		differs, err := e.Change(&rows[i])
 		if err != nil {
 			return err
 		}
 		if differs {
-			differ = append(differ, e.Seq(&rows[i]))
+			differ = append(differ, e.KeyOf(&rows[i]))
 		}
 	}
 	if len(differ) == 0 {
 		return nil
 	}
-	again := e.Rows + " AND seq IN ? ORDER BY seq"
+	again := e.Rows + " AND " + e.Key + " IN ? ORDER BY " + e.Key
 	if d.Engine() == Postgres {
 		again += " FOR UPDATE"
 	}

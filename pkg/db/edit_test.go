@@ -17,10 +17,11 @@ import (
 // setBit sets a bit in the stars of all notes; before runs each time that a note is looked at.
 func setBit(bit int64, before func()) *db.Edit[note] {
 	return &db.Edit[note]{
-		Rows: "SELECT seq, stars FROM notes WHERE stars >= ?",
-		Args: []any{0},
-		Page: 2,
-		Seq:  func(n *note) int64 { return n.Seq },
+		Rows:  "SELECT seq, stars FROM notes WHERE stars >= ?",
+		Args:  []any{0},
+		Page:  2,
+		Key:   "seq",
+		KeyOf: func(n *note) any { return n.Seq },
 		Change: func(n *note) (bool, error) {
 			before()
 			differs := n.Stars&bit == 0

@@ -17,10 +17,11 @@ func (o *Outbox) Rewrite(
 	ctx context.Context, subject string, edit func(data []byte, at time.Time) (edited []byte, changed bool),
 ) error {
 	rows := db.Edit[row]{
-		Rows: `SELECT ` + rowColumns + ` FROM outbox WHERE subject = ?`,
-		Args: []any{subject},
-		Page: batchSize,
-		Seq:  func(r *row) int64 { return r.Seq },
+		Rows:  `SELECT ` + rowColumns + ` FROM outbox WHERE subject = ?`,
+		Args:  []any{subject},
+		Page:  batchSize,
+		Key:   "seq",
+		KeyOf: func(r *row) any { return r.Seq },
 		Change: func(r *row) (bool, error) {
 			edited, changed := edit([]byte(r.Data), r.OccurredAt.UTC())
 			if changed {

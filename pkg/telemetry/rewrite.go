@@ -15,7 +15,8 @@ func (r *Recorder) Rewrite(ctx context.Context, edit func(e event.Event) (edited
 	batches := db.Edit[spilled]{
 		Rows:   `SELECT seq, events, payload FROM telemetry_spill WHERE true`,
 		Page:   1, // a batch may have some megabytes
-		Seq:    func(b *spilled) int64 { return b.Seq },
+		Key:    "seq",
+		KeyOf:  func(b *spilled) any { return b.Seq },
 		Change: func(b *spilled) (bool, error) { return b.rewrite(edit) },
 		Store: func(tx *gorm.DB, b *spilled) error {
 			return tx.Exec(`UPDATE telemetry_spill SET payload = ?, bytes = ? WHERE seq = ?`,

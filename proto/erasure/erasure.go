@@ -55,16 +55,30 @@ var personal = map[string]bool{
 // documents are the members whose text is JSON itself.
 var documents = map[string]bool{"before_json": true, "after_json": true}
 
-// Rename returns JSON with the customer's new id wherever the old one stood, and whether it did.
-func (r *Rule) Rename(data []byte) ([]byte, bool) { return r.clean(data, false) }
+// Slack is for how long after an erasure the former id may be that of the erased customer: clocks differ, and caches
+// hold it for seconds. Later it is that of a new customer, which was made with the same id.
+const Slack = time.Minute
 
-// Scrub is Rename of what is about the customer, and empties the members that tell of persons. Who made a change
-// (actor) stays.
-func (r *Rule) Scrub(data []byte) ([]byte, bool) { return r.clean(data, true) }
+// Concerns tells whether what happened at a time can name the erased customer by the former id.
+func (r *Rule) Concerns(at time.Time) bool { return !at.After(r.At.Add(Slack)) }
 
-// Apply is Scrub for what happened up to the erasure, Rename for what came later: that is about a new person, or new
-// consent.
-func (r *Rule) Apply(data []byte, at time.Time) ([]byte, bool) { return r.clean(data, !at.After(r.At)) }
+// Rename returns JSON of what happened at a time with the customer's new id wherever the old one stood, and whether it
+// did.
+func (r *Rule) Rename(data []byte, at time.Time) ([]byte, bool) {
+	if !r.Concerns(at) {
+		return data, false
+	}
+	return r.clean(data, false)
+}
+
+// Apply is Rename of what is about the customer, and empties the members that tell of persons in what happened up to
+// the erasure: what came later is about a new person, or new consent. Who made a change (actor) stays.
+func (r *Rule) Apply(data []byte, at time.Time) ([]byte, bool) {
+	if at.After(r.At) {
+		return r.Rename(data, at)
+	}
+	return r.clean(data, true)
+}
 
 func (r *Rule) clean(data []byte, persons bool) ([]byte, bool) {
 	d := json.NewDecoder(bytes.NewReader(data))

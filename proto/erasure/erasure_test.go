@@ -30,20 +30,26 @@ func TestRules(t *testing.T) {
 			`{"code":"x","name":"Export"}`},
 		"what is no JSON": {`ada@example.com`, `ada@example.com`, `ada@example.com`},
 	} {
-		for want, clean := range map[string]func([]byte) ([]byte, bool){tt.scrubbed: r.Scrub, tt.renamed: r.Rename} {
-			got, changed := clean([]byte(tt.data))
+		for want, clean := range map[string]func([]byte, time.Time) ([]byte, bool){
+			tt.scrubbed: r.Apply, tt.renamed: r.Rename,
+		} {
+			got, changed := clean([]byte(tt.data), noon)
 			if string(got) != want || changed != (want != tt.data) {
 				t.Errorf("%s: %s, changed %v; want %s", name, got, changed, want)
 			}
-			if again, changed := clean(got); changed {
+			if again, changed := clean(got, noon); changed {
 				t.Errorf("%s: not done at once: %s", name, again)
 			}
 		}
-		if got, _ := r.Apply([]byte(tt.data), noon); string(got) != tt.scrubbed {
-			t.Errorf("%s at the erasure: %s", name, got)
-		}
 		if got, _ := r.Apply([]byte(tt.data), noon.Add(time.Second)); string(got) != tt.renamed {
 			t.Errorf("%s after the erasure: %s", name, got)
+		}
+		// Somebody else has the id by then.
+		for _, clean := range []func([]byte, time.Time) ([]byte, bool){r.Apply, r.Rename} {
+			got, changed := clean([]byte(tt.data), noon.Add(erasure.Slack+time.Second))
+			if string(got) != tt.data || changed {
+				t.Errorf("%s long after the erasure: %s, changed %v", name, got, changed)
+			}
 		}
 	}
 }

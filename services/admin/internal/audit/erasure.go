@@ -22,6 +22,9 @@ func NewErasure(m *eventsv1.CustomerErased) Erasure {
 // Clean takes what is to be forgotten out of an entry that the erasure is about, and tells whether there was anything.
 // Who made the change stays.
 func (x *Erasure) Clean(e *Entry) bool {
+	if !x.Concerns(e.OccurredAt) {
+		return false
+	}
 	changed := false
 	for _, members := range []*[]byte{(*[]byte)(&e.Before), (*[]byte)(&e.After)} {
 		if len(*members) == 0 {
@@ -38,11 +41,11 @@ func (x *Erasure) Clean(e *Entry) bool {
 func (x *Erasure) clean(members []byte, e *Entry) ([]byte, bool) {
 	switch {
 	case x.Had:
-		return x.Rename(members)
+		return x.Rename(members, e.OccurredAt)
 	case x.LicenseID != "":
 		return x.Apply(members, e.OccurredAt)
 	}
-	renamed, names := x.Rename(members)
+	renamed, names := x.Rename(members, e.OccurredAt)
 	if !names {
 		return members, false
 	}

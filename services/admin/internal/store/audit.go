@@ -29,6 +29,8 @@ type entryRow struct {
 	RequestID  string
 }
 
+var entryColumns = db.Columns("audit_entries", entryRow{})
+
 // TableName implements gorm's Tabler.
 func (entryRow) TableName() string { return "audit_entries" }
 
@@ -38,6 +40,9 @@ func (s *Store) Append(ctx context.Context, entries []audit.Entry) error {
 		return nil
 	}
 	return s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		if err := s.awaitNotes(tx); err != nil {
+			return fmt.Errorf("wait for erasures: %w", err)
+		}
 		if err := cleanLate(tx, entries); err != nil {
 			return fmt.Errorf("read erasures: %w", err)
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -28,10 +29,8 @@ func (r *erasureRow) erasure() audit.Erasure {
 	}}
 }
 
-// lateEntries is how long after an erasure entries are looked for that name the customer and no license.
-const lateEntries = 30 * 24 * time.Hour
-
-// Erase implements audit.Log. It is noted first, so that no entry slips in between, and may be repeated.
+// Erase implements audit.Log. It is noted first: entries that are appended later see the note, and those before are here
+// to be cleaned (see awaitNotes). It may be repeated.
 func (s *Store) Erase(ctx context.Context, x audit.Erasure) error {
 	row := erasureRow{x.LicenseID, x.Previous, x.Salt, x.CustomerID, x.At, x.Had}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
@@ -46,54 +45,52 @@ func (s *Store) Erase(ctx context.Context, x audit.Erasure) error {
 	return s.clean(ctx, &x)
 }
 
-// clean cleans the log, a page per transaction, in the order of the entries' ids.
+// clean cleans the log.
 func (s *Store) clean(ctx context.Context, x *audit.Erasure) error {
-	const portion = 500
-	for last := "00000000-0000-0000-0000-000000000000"; ; {
-		var rows []entryRow
-		err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-			q := tx.Model(&entryRow{}).Where("audit_id > ?", last).Order("audit_id").Limit(portion)
-			if x.LicenseID != "" {
-				q = q.Where("license_id = ?", x.LicenseID)
-			} else {
-				q = q.Where("license_id IS NULL")
-			}
-			if err := q.Find(&rows).Error; err != nil {
-				return err
-			}
-			return cleanRows(tx, x, rows)
-		})
-		if err != nil || len(rows) < portion {
-			return db.Error(err)
-		}
-		last = rows[portion-1].AuditID
+	entries := db.Edit[entryRow]{
+		Rows:  `SELECT ` + entryColumns + ` FROM audit_entries WHERE license_id IS NULL`,
+		Page:  500,
+		Key:   "audit_id",
+		KeyOf: func(r *entryRow) any { return r.AuditID },
+		Change: func(r *entryRow) (bool, error) {
+			e := r.entry()
+			changed := x.Clean(&e)
+			r.Before, r.After = db.JSON(e.Before), db.JSON(e.After)
+			return changed, nil
+		},
+		Store: func(tx *gorm.DB, r *entryRow) error {
+			return tx.Model(&entryRow{}).Where("audit_id = ?", r.AuditID).
+				Updates(map[string]any{"before": r.Before, "after": r.After}).Error
+		},
 	}
+	if x.LicenseID != "" {
+		entries.Rows = `SELECT ` + entryColumns + ` FROM audit_entries WHERE license_id = ?`
+		entries.Args = []any{x.LicenseID}
+	}
+	return entries.Run(ctx, s.db)
 }
 
-func cleanRows(tx *gorm.DB, x *audit.Erasure, rows []entryRow) error {
-	for i := range rows {
-		e := rows[i].entry()
-		if !x.Clean(&e) {
-			continue
-		}
-		err := tx.Model(&entryRow{}).Where("audit_id = ?", e.ID).
-			Updates(map[string]any{"before": db.JSON(e.Before), "after": db.JSON(e.After)}).Error
-		if err != nil {
-			return err
-		}
+// awaitNotes has a transaction wait for erasures that are being noted, and those wait for its end: what it appends
+// either sees the note, or is seen by what cleans the log afterwards. SQLite has one writer at a time.
+func (s *Store) awaitNotes(tx *gorm.DB) error {
+	if s.db.Engine() == db.SQLite {
+		return nil
 	}
-	return nil
+	return tx.Exec("LOCK TABLE erasures IN SHARE MODE").Error
 }
 
 // cleanLate takes out of entries what was erased before they arrived.
 func cleanLate(tx *gorm.DB, entries []audit.Entry) error {
 	var licenses []string
 	for i := range entries {
-		licenses = append(licenses, entries[i].LicenseID)
+		if id := entries[i].LicenseID; id != "" {
+			licenses = append(licenses, id)
+		}
 	}
+	oldest := slices.MinFunc(entries, func(a, b audit.Entry) int { return a.OccurredAt.Compare(b.OccurredAt) })
 	var rows []erasureRow
-	err := tx.Table("erasures").Where("license_id IN ? AND (license_id <> '' OR erased_at > ?)",
-		licenses, entries[0].OccurredAt.Add(-lateEntries)).Find(&rows).Error
+	err := tx.Table("erasures").Where("license_id IN ? OR license_id = '' AND erased_at >= ?",
+		licenses, oldest.OccurredAt.Add(-erasure.Slack)).Find(&rows).Error
 	for i := range rows {
 		x := rows[i].erasure()
 		for j := range entries {

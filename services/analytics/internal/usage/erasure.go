@@ -19,7 +19,7 @@ type Erasure struct {
 // Clean returns what is left of an event of the license that happened at a time, and whether it is less.
 func (e *Erasure) Clean(data []byte, at time.Time) ([]byte, bool) {
 	if e.Had {
-		return e.Rename(data)
+		return e.Rename(data, at)
 	}
 	return e.Apply(data, at)
 }

@@ -198,7 +198,7 @@ func (s *Store) scrub(ctx context.Context, row *erasureRow) error {
 	for i := range licenses {
 		edits[licenses[i].License.ID] = r.Apply
 		if licenses[i].Had {
-			edits[licenses[i].License.ID] = func(data []byte, _ time.Time) ([]byte, bool) { return r.Rename(data) }
+			edits[licenses[i].License.ID] = r.Rename
 		}
 	}
 	if err := s.rewrite(ctx, edits); err != nil || s.clock.Now().Before(r.At.Add(recordedTime)) {
@@ -251,7 +251,7 @@ func (s *Store) persons(ctx context.Context, row *erasureRow) (ids []string, err
 	}
 	rule := row.rule()
 	deleted, err := s.outbox.Subjects(ctx, eventsv1.TypeUserDeleted, func(data []byte) bool {
-		_, names := rule.Rename(data)
+		_, names := rule.Rename(data, row.ErasedAt)
 		return names || bytes.Contains(data, []byte(row.CustomerID))
 	})
 	return append(ids, deleted...), err
