@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -32,10 +35,11 @@ type auditAnswer struct {
 		IP         *string
 		RequestID  *string `json:"request_id"`
 	}
-	Page, Total int
-	NextCursor  *string `json:"next_cursor"`
-	PerPage     int     `json:"per_page"`
-	TotalPages  int     `json:"total_pages"`
+	Page, Total  int
+	NextCursor   *string `json:"next_cursor"`
+	PerPage      int     `json:"per_page"`
+	TotalPages   int     `json:"total_pages"`
+	TotalAtLeast int     `json:"total_at_least"`
 }
 
 // audit waits until the log has total entries of the query.
@@ -187,4 +191,33 @@ func TestAuditRefusesBadFilters(t *testing.T) {
 	if !strings.Contains(string(typo.body), "did you mean license.create?") {
 		t.Errorf("%s", typo.body)
 	}
+}
+
+// TestAuditCountsUpToABound as other lists do: beyond it the total is null.
+func TestAuditCountsUpToABound(t *testing.T) {
+	s := onSQLite(t, nil)
+	const bound = 10_000
+	err := s.deps.DB.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO audit_entries
+				(audit_id, occurred_at, actor_id, actor_name, actor_role, action, ip, request_id)
+			SELECT printf('00000000-0000-7000-8000-%012x', i), ?, '', '', '', 'admin_key.create', '', '' FROM n`,
+			bound, now).Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const query = "?action=admin_key.create&per_page=100&page=100"
+	if all := s.audit(query, bound); all.TotalPages != 100 || all.NextCursor != nil || all.TotalAtLeast != 0 {
+		t.Errorf("%+v", all)
+	}
+	s.newKey("Ada", "viewer")
+	testkit.Eventually(t, patience, func() error {
+		var more auditAnswer
+		s.call(ownerKey, "GET", auditPath+query, nil, nil).want(http.StatusOK, &more)
+		if more.Total != 0 || more.TotalPages != 0 || more.TotalAtLeast != bound+1 || more.NextCursor == nil {
+			return fmt.Errorf("%d of %d pages, at least %d", more.Total, more.TotalPages, more.TotalAtLeast)
+		}
+		return nil
+	})
 }

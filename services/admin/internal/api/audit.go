@@ -38,11 +38,13 @@ var auditFilters = []string{"license_id", "actor_id", "action", "after", "before
 type entriesBody struct {
 	Entries []entryBody `json:"entries"`
 	// Page is null where a cursor was asked for.
-	Page       *int    `json:"page"`
-	PerPage    int     `json:"per_page"`
-	Total      int     `json:"total"`
-	TotalPages int     `json:"total_pages"`
-	NextCursor *string `json:"next_cursor"`
+	Page    *int `json:"page"`
+	PerPage int  `json:"per_page"`
+	// Total and TotalPages are null where more entries match than are counted; TotalAtLeast is set then.
+	Total        *int    `json:"total"`
+	TotalPages   *int    `json:"total_pages"`
+	TotalAtLeast *int    `json:"total_at_least,omitempty"`
+	NextCursor   *string `json:"next_cursor"`
 }
 
 func (a *API) searchAudit(c *gin.Context) error {
@@ -55,7 +57,10 @@ func (a *API) searchAudit(c *gin.Context) error {
 		return err
 	}
 	p = p.Of(found.Total)
-	body := entriesBody{Entries: []entryBody{}, PerPage: p.PerPage, Total: p.Total, TotalPages: p.TotalPages}
+	body := entriesBody{Entries: []entryBody{}, PerPage: p.PerPage, Total: &p.Total, TotalPages: &p.TotalPages}
+	if p.Total > audit.MaxTotal {
+		body.Total, body.TotalPages, body.TotalAtLeast = nil, nil, &p.Total
+	}
 	if f.Behind == nil {
 		body.Page = &p.Page
 	}

@@ -60,10 +60,13 @@ type Position struct {
 	ID string
 }
 
+// MaxTotal is up to how many entries that match are counted.
+const MaxTotal = 10_000
+
 // Found is what a search found.
 type Found struct {
 	Entries []Entry
-	// Total is how many entries match in all.
+	// Total is how many entries match in all, MaxTotal + 1 where there are more than MaxTotal.
 	Total int
 	// Next is the last of Entries where more follow, else nil.
 	Next *Position

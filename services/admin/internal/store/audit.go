@@ -59,8 +59,9 @@ func (s *Store) Append(ctx context.Context, entries []audit.Entry) error {
 
 // Search implements audit.Log.
 func (s *Store) Search(ctx context.Context, f audit.Filter) (audit.Found, error) {
+	counted := s.matching(ctx, f).Select("1").Limit(audit.MaxTotal + 1)
 	var total int64
-	if err := s.matching(ctx, f).Count(&total).Error; err != nil {
+	if err := s.db.Read(ctx).Table("(?) AS found", counted).Count(&total).Error; err != nil {
 		return audit.Found{}, db.Error(fmt.Errorf("count audit entries: %w", err))
 	}
 	find := s.matching(ctx, f).Order("occurred_at DESC, audit_id DESC").Limit(f.PerPage + 1)

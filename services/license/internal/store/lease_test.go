@@ -20,6 +20,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
@@ -270,7 +271,7 @@ func TestLeasesAreFoundByTheirLicense(t *testing.T) {
 func lastingPlan(t *testing.T, d *db.DB, query string, vars []any) string {
 	t.Helper()
 	if d.Engine() == db.SQLite {
-		return plan(t, d, query, vars)
+		return testkit.Plan(t, d, query, vars)
 	}
 	var lines []string
 	nothing := strings.TrimSuffix(strings.Repeat("NULL,", len(vars)), ",")

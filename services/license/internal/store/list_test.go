@@ -3,13 +3,13 @@ package store_test
 import (
 	"context"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -85,7 +85,7 @@ func TestListReadsIndexes(t *testing.T) {
 		var plans []string
 		explain := func(tx *gorm.DB) {
 			if !tx.DryRun { // as a part of another query is
-				plans = append(plans, plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars))
+				plans = append(plans, testkit.Plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars))
 			}
 		}
 		if err := d.Read(t.Context()).Callback().Query().After("gorm:query").Register("explain", explain); err != nil {
@@ -131,38 +131,6 @@ func TestListReadsIndexes(t *testing.T) {
 			}
 		}
 	})
-}
-
-// plan is what the database says it does for a query.
-func plan(t *testing.T, d *db.DB, query string, args []any) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	verb := "EXPLAIN "
-	if d.Engine() == db.SQLite {
-		verb = "EXPLAIN QUERY PLAN "
-	}
-	rows, err := d.Read(ctx).Statement.ConnPool.QueryContext(ctx, verb+query, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var lines []string
-	for rows.Next() {
-		line, skipped := "", any(nil)
-		into := []any{&line}
-		if d.Engine() == db.SQLite {
-			into = []any{&skipped, &skipped, &skipped, &line}
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		lines = append(lines, line)
-	}
-	if err := rows.Err(); err != nil || len(lines) == 0 {
-		t.Fatalf("no plan of %s: %v", query, err)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // whole is a scan of all licenses or devices, by itself or in the order of an index.
