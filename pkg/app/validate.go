@@ -3,12 +3,15 @@ package app
 import (
 	"crypto/tls"
 	"errors"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus/amqp"
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/keyring"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
@@ -35,11 +38,16 @@ func (b Base) checkAddresses() error {
 		"listen at %s and %s", b.Addr, b.InternalAddr)
 }
 
-// CheckSecret finds a secret that is missing, or in production too weak. s points to its setting in cfg.
+// CheckSecret finds a secret that is missing, that no header brings as it is, or in production too weak. s points to its
+// setting in cfg.
 func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
 	const want = "set 32 or more random characters, for example from: openssl rand -base64 48"
 	if *s == "" {
 		return config.Problemf(cfg, s, "is missing; %s", want)
+	}
+	if raw := s.Reveal(); jsonbody.Identifier(raw) != raw || strings.ContainsFunc(raw, unicode.IsControl) {
+		return config.Problemf(cfg, s, "cannot be sent in a header as it is: it has control characters, or some that "+
+			"are trimmed or compared in another form; %s", want)
 	}
 	if why := secret.Weak(s.Reveal()); b.Env == Production && why != "" {
 		return config.Problemf(cfg, s, "%s; %s", why, want)

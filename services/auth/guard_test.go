@@ -331,3 +331,15 @@ func (w *harness) families(want int64) {
 		w.Errorf("there are %d token families, want %d", rows, want)
 	}
 }
+
+// TestASecretThatNoHeaderBrings is refused when the service starts, instead of each call.
+func TestASecretThatNoHeaderBrings(t *testing.T) {
+	for text, good := range map[string]bool{
+		"fine": true, "sch\u00fcssel": true, "schu\u0308ssel": false, "a\tb": false, "a\u200b": false, "\ufeffa": false,
+	} {
+		cfg := auth.Config{AdminSecret: secret.Secret(text)}
+		if err := cfg.CheckSecret(&cfg, &cfg.AdminSecret); (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

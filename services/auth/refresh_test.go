@@ -202,6 +202,36 @@ func TestRefreshWithAnIdempotencyKey(t *testing.T) {
 	})
 }
 
+// TestAnEarlierKeyGetsNoVoidPair: what it was answered became void when the same token was exchanged without a key, or
+// with another, and nothing of the newer pair was used either.
+func TestAnEarlierKeyGetsNoVoidPair(t *testing.T) {
+	for name, later := range map[string]func(w *harness, raw string) answer{
+		"without a key":    (*harness).refresh,
+		"with another key": func(w *harness, raw string) answer { return w.refreshOnce("r-2", raw) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachEngine(t, func(w *harness) {
+				first := w.issue(w.client())
+				var void, newer, again pair
+				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&void)
+				w.clock.Advance(10 * time.Second)
+				later(w, first.Refresh).is(200, "").into(&newer)
+				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&again)
+				if again != newer {
+					w.Errorf("within ten seconds of %v the earlier key got %v", newer, again)
+				}
+				w.clock.Advance(10 * time.Second)
+				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&again)
+				if again == void {
+					w.Error("the void pair is repeated")
+				}
+				w.verify(again.Access).is(200, "")
+				w.refresh(again.Refresh).is(200, "")
+			})
+		})
+	}
+}
+
 // TestTokensAreIssuedOncePerIdempotencyKey: who lost the answer gets the same pair, and each device has keys of its
 // own.
 func TestTokensAreIssuedOncePerIdempotencyKey(t *testing.T) {

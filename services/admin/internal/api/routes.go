@@ -208,7 +208,7 @@ func apiKeyRoutes(toAuth httpx.Handler) []route {
 // ownRoutes are of what admin owns, or joins from several services.
 func (a *API) ownRoutes() []route {
 	return []route{
-		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, own(a.statistics)},
+		{http.MethodGet, "/api/v1/admin/statistics", adminkey.Viewer, longer(statisticsTime, own(a.statistics))},
 		{http.MethodGet, "/api/v1/admin/audit", adminkey.Viewer, own(a.searchAudit, auditFilters...)},
 		{http.MethodPost, keys, adminkey.Owner, own(a.createKey)},
 		{http.MethodGet, keys, adminkey.Owner, own(a.listKeys)},

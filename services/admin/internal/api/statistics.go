@@ -21,6 +21,13 @@ import (
 // answer itself.
 const partDeadline = httpx.DefaultTimeout - 800*time.Millisecond
 
+// statisticsTime is the time of a request for figures, which license counts over all licenses, and figuresDeadline how
+// long it waits for them.
+const (
+	statisticsTime  = 5 * time.Second
+	figuresDeadline = statisticsTime - 500*time.Millisecond
+)
+
 // Names of the parts in `degraded`.
 const (
 	partLicense   = "license"
@@ -64,7 +71,7 @@ type anomalyCounts struct {
 
 // statistics answers the figures of the whole installation. A part whose service is away is null.
 func (a *API) statistics(c *gin.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), partDeadline)
+	ctx, cancel := context.WithTimeout(c.Request.Context(), figuresDeadline)
 	defer cancel()
 	var (
 		counts *connect.Response[licensev1.CountLicensesResponse]
@@ -165,7 +172,7 @@ func unseen(err error) bool {
 
 // logMissing says why an answer lacks a part.
 func (a *API) logMissing(ctx context.Context, part string, err error) {
-	a.Log.WarnContext(ctx, "a part of the answer is missing", "part", part, "error", err)
+	a.Log.WarnContext(ctx, "answered without the part of "+part, "error", err)
 }
 
 // sideBySide runs the functions at once and waits for all of them.

@@ -13,8 +13,8 @@ import (
 
 // Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
 // family, since two parties hold it; so does the first one after what proved the user became void. Calls with one token
-// within repeatFor, 10 seconds, get one pair (family.go). Every refusal is INVALID_TOKEN, but that of a whole
-// installation. once is nil where the caller sent no Idempotency-Key.
+// within repeatFor, 10 seconds, get one pair (family.go). Every refusal is INVALID_TOKEN, except that of an installation
+// which is itself not licensed (APPLIANCE_NOT_LICENSED). once is nil where the caller sent no Idempotency-Key.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
@@ -46,9 +46,7 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, raw string, once Once
 	// and anybody else must not get it.
 	pair, err := Pair{}, error(errReused)
 	if f.Accepts(hash) {
-		pair, err = once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) {
-			return s.rotate(ctx, from, raw, f, t)
-		})
+		pair, err = s.rotateOnce(ctx, once, from, raw, f, t)
 	}
 	switch { // not inside once, which takes back what a refused call has written
 	case errors.Is(err, errNotAccepted):
@@ -60,6 +58,22 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, raw string, once Once
 		return Pair{}, s.noteRefusal(err, from, f)
 	}
 	return pair, nil
+}
+
+// rotateOnce is rotate as the caller's Idempotency-Key asks for. An answer that it repeats is void where the same token
+// was exchanged again in between, without this key; nobody has used what came of that, so another pair takes its place.
+func (s *Tokens) rotateOnce(
+	ctx context.Context, once Once, from Caller, raw string, f Family, t RefreshToken,
+) (Pair, error) {
+	repeated := true
+	pair, err := once(ctx, "family "+f.ID, func(ctx context.Context) (Pair, error) {
+		repeated = false
+		return s.rotate(ctx, from, raw, f, t)
+	})
+	if err == nil && repeated && secret.Hash(pair.Refresh) != f.Current {
+		return s.rotate(ctx, from, raw, f, t)
+	}
+	return pair, err
 }
 
 // rotate gives the next pair for t, which is raw, or the one that another call has just given for it. It fails with
