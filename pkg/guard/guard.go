@@ -29,8 +29,7 @@ import (
 
 const (
 	window = time.Minute
-	// atOnce is how many credentials of one address, of which nothing is known, are looked at together; further ones
-	// wait.
+	// atOnce is how many unknown credentials of one address are checked concurrently; further ones wait.
 	atOnce = 4
 	// goodFor is how long a credential that passed is looked at whatever others failed with: as long as a refresh token
 	// lives, which is shown an hour or weeks after it was made.

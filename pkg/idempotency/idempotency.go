@@ -35,7 +35,7 @@ const (
 // The ways in which a key is refused.
 var (
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
-		"this Idempotency-Key came before with another request; use a new key for a new request")
+		"this Idempotency-Key was already used for a different request; use a new key for a new request")
 	ErrInUse = apierr.New(apierr.Conflict, errcode.IdempotencyKeyInUse,
 		"a request with this Idempotency-Key is still running; ask again in a moment").WithRetryAfter(time.Second)
 )

@@ -203,6 +203,8 @@ func TestAPIKeysForAdminRefuse(t *testing.T) {
 		{"PATCH", id, `{"id":"x"}`, "is unknown"},
 		{"PATCH", id, `{"client_name":null}`, "client_name"},
 		{"PATCH", id, `{"rate_limit":{"per_minute":2147483648}}`, "rate_limit.per_minute"},
+		{"PATCH", id, `{"rate_limit":{"per_hour":null}}`, "rate_limit.per_hour"},
+		{"PATCH", id, `{"rate_limit":{"per":null}}`, "rate_limit.per"},
 		{"POST", id + "/rotate", `{"grace_seconds":-1}`, "grace_seconds"},
 		{"POST", id + "/rotate", `{"grace":1}`, "known are grace_seconds"},
 		{"DELETE", id, `{"reason":"x"}`, "is unknown"},

@@ -36,6 +36,7 @@ func TestCreateAPIKey(t *testing.T) {
 			k.ExpiresAt != nil {
 			w.Errorf("defaults %+v", k)
 		}
+		w.createKey(`{"client_name": "a", "allowed_endpoints": ["/` + strings.Repeat("ß", 254) + `"]}`)
 		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, ` +
 			`"per": "address"}, "expires_at": "2099-12-31"}`)
 		if own.RateLimit.PerMinute != 0 || own.RateLimit.PerHour != 1000 || own.RateLimit.Per != "address" ||

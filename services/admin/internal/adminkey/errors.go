@@ -16,7 +16,7 @@ var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.NotFound, "no admin key has this id")
 	// ErrNoOwner and ErrNotOwner are for the operator of the service: nobody could use it.
 	ErrNoOwner   = errors.New("is missing, and there is no other owner key; set 32 or more random characters")
-	ErrNotOwner  = errors.New("is a key that has another role already")
+	ErrNotOwner  = errors.New("belongs to a key that is not an owner key")
 	ErrLastOwner = apierr.New(apierr.Conflict, errcode.LastOwner,
 		"this is the last owner key; create another owner key before deleting it")
 )

@@ -39,7 +39,7 @@ const (
 func (s *Store) ByHash(ctx context.Context, hash [32]byte) (adminkey.Key, error) {
 	var row keyRow
 	err := s.db.Read(ctx).Where("hash = ?", hash[:]).Take(&row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
+	if errors.Is(err, db.ErrNotFound) {
 		return adminkey.Key{}, adminkey.ErrInvalidKey
 	}
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) RevokeKey(ctx context.Context, id string, r audit.Record) (admin
 	var row keyRow
 	err := s.changeKeys(ctx, func(ctx context.Context, tx *gorm.DB) error {
 		row = keyRow{}
-		if err := tx.Where(liveByID, id).Take(&row).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+		if err := tx.Where(liveByID, id).Take(&row).Error; errors.Is(err, db.ErrNotFound) {
 			return adminkey.ErrNotFound
 		} else if err != nil {
 			return fmt.Errorf("find admin key: %w", err)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
@@ -69,7 +70,7 @@ func checkEndpoints(wrong apierr.Fields, patterns []string) {
 		wrong.Add("allowed_endpoints", fmt.Sprintf("must have at most %d entries", maxEndpoints))
 	}
 	for i, p := range patterns {
-		if !strings.HasPrefix(p, "/") && p != "*" || len(p) > maxName {
+		if !strings.HasPrefix(p, "/") && p != "*" || utf8.RuneCountInString(p) > maxName {
 			wrong.Add(fmt.Sprintf("allowed_endpoints[%d]", i), fmt.Sprintf(
 				"must be \"*\", or a path or glob that begins with / and has at most %d characters", maxName))
 		}

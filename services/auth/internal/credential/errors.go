@@ -28,7 +28,7 @@ var (
 	errSignedOut = errRevoked.WithCause(errUserVoid)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.
 	ErrTooManyTokens = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
-		"this device asked for tokens too often within an hour; keep those that it has, and refresh them").
+		"this device requested too many tokens within an hour; store its tokens and refresh them instead").
 		WithRetryAfter(time.Minute)
 	errLicenseNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
 		"no license has this license_id; check it")

@@ -99,7 +99,8 @@ func (s *Store) CreateFamily(ctx context.Context, f credential.Family, first cre
 const (
 	familiesKept = 100
 	familiesLive = 1000
-	// familiesForgotten bounds what one call has to do for those before it.
+	// familiesForgotten bounds what one call has to do for those before it. Each takes up to rotationsKept refresh
+	// tokens along.
 	familiesForgotten = 20
 )
 

@@ -178,6 +178,9 @@ func configuredByManyReplicas(t *testing.T, s Subject) {
 	if err != nil || len(keys) != 1 {
 		t.Errorf("after a race of replicas: %v, %v", keys, err)
 	}
+	if _, err := s.Keys.ByHash(t.Context(), hashOf("old")); !errors.Is(err, adminkey.ErrInvalidKey) {
+		t.Errorf("the key of the configuration before is still good: %v", err)
+	}
 }
 
 func revokedConfiguredKeyStaysSo(t *testing.T, s Subject) {
