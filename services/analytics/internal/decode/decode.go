@@ -38,7 +38,7 @@ func Event(e *usage.Event) error {
 	if e.Type == eventsv1.TypeLicenseOfflineTokenIssued {
 		e.OfflineUntil = e.ExpiresAt
 	}
-	return nil
+	return readSnapshot(e, msg.ProtoReflect())
 }
 
 // texts are the members that are text, by the name that they have in all messages.
@@ -69,7 +69,7 @@ var times = map[protoreflect.Name]func(*usage.Event) *time.Time{
 	"suspended_until": func(e *usage.Event) *time.Time { return &e.SuspendedUntil },
 }
 
-// readMessage takes over the members of a message, and of the license and its terms within it.
+// readMessage takes over the members of a message, and of the terms within it.
 func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 	msg.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if text := texts[field.Name()]; text != nil {
@@ -82,6 +82,26 @@ func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 		return err == nil
 	})
 	return err
+}
+
+// readSnapshot takes over the state of the license, after the members beside it: what it leaves out the license does not
+// have. The expires_at of a license file, for example, is the end of the file.
+func readSnapshot(e *usage.Event, msg protoreflect.Message) error {
+	field := snapshotField(msg)
+	if field == nil || !msg.Has(field) {
+		return nil
+	}
+	e.Snapshot, e.Span = true, usage.Span{}
+	return readMessage(e, msg.Get(field).Message())
+}
+
+// snapshotField is the member that has the whole state of a license, nil where the message has none.
+func snapshotField(msg protoreflect.Message) protoreflect.FieldDescriptor {
+	field := msg.Descriptor().Fields().ByName("license")
+	if field == nil || field.Message() != (*eventsv1.License)(nil).ProtoReflect().Descriptor() {
+		return nil
+	}
+	return field
 }
 
 // readMember takes over a member that is no time and no text, or not any text.
@@ -107,9 +127,6 @@ func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) (e
 		e.Version = v.Int()
 	case "grace_hours":
 		e.GraceHours = int(v.Int())
-	case "license":
-		e.Snapshot = true
-		return readMessage(e, v.Message())
 	case "terms":
 		return readMessage(e, v.Message())
 	case "hardware_ids": // of a license file; one for several machines says of none where it is
@@ -139,8 +156,7 @@ var SnapshotTypes = sync.OnceValue(func() (types []string) {
 		if err != nil {
 			panic("decode: an event without members: " + err.Error()) // cannot happen
 		}
-		field := msg.ProtoReflect().Descriptor().Fields().ByName("license")
-		if field != nil && field.Message() == (*eventsv1.License)(nil).ProtoReflect().Descriptor() {
+		if snapshotField(msg.ProtoReflect()) != nil {
 			types = append(types, name)
 		}
 	}

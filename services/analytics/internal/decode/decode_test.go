@@ -78,11 +78,12 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// TestFileIssued: a license file of one machine says of that one where it is.
+// TestFileIssued: a license file of one machine says of that one where it is; its end is not that of the license.
 func TestFileIssued(t *testing.T) {
 	for want, machines := range map[string][]string{"pc": {"pc"}, "": {"pc", "laptop"}} {
 		published, err := event.New("latchkey/license", licenseID, now, &eventsv1.LicenseFileIssued{
-			LicenseId: licenseID, HardwareIds: machines, Ip: "192.0.2.1",
+			LicenseId: licenseID, HardwareIds: machines, Ip: "192.0.2.1", Version: 2,
+			ExpiresAt: timestamppb.New(now), License: &eventsv1.License{Version: 2, Terms: &eventsv1.Terms{MaxDevices: 1}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -91,6 +92,9 @@ func TestFileIssued(t *testing.T) {
 		got.Type = published.Type
 		if err := decode.Event(&got); err != nil || got.HardwareID != want || got.IP != "192.0.2.1" {
 			t.Errorf("file for %q: device %q at %q; %v", machines, got.HardwareID, got.IP, err)
+		}
+		if !got.Snapshot || got.MaxDevices != 1 || !got.ExpiresAt.IsZero() {
+			t.Errorf("the license ends with its file, %v: %+v", got.ExpiresAt, got)
 		}
 	}
 }
