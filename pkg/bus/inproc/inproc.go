@@ -99,7 +99,9 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	var publications []*publication
 	for _, q := range b.queues {
 		if wanted := q.wanted(events); len(wanted) > 0 {
-			publications = append(publications, q.put(wanted))
+			p := q.put(wanted)
+			defer p.abandon()
+			publications = append(publications, p)
 		}
 	}
 	for _, p := range publications {

@@ -2,6 +2,7 @@ package inproc
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,8 +15,8 @@ import (
 type publication struct {
 	// left counts events not yet settled; the queue's mutex guards it.
 	left int
-	// abandoned says that the publisher has given up waiting: events not yet taken are dropped, since it sends them
-	// again.
+	// abandoned says that the publisher has given up waiting. Its events leave the queue, since it sends them again;
+	// those that a consumer has taken do not come back.
 	abandoned bool
 	settled   chan struct{}
 	queue     *queue
@@ -26,11 +27,16 @@ func (p *publication) wait(ctx context.Context) error {
 	case <-p.settled:
 		return nil
 	case <-ctx.Done():
-		p.queue.mu.Lock()
-		defer p.queue.mu.Unlock()
-		p.abandoned = true
 		return context.Cause(ctx)
 	}
+}
+
+// abandon takes back what no consumer has taken. It does nothing to a publication that is settled.
+func (p *publication) abandon() {
+	p.queue.mu.Lock()
+	defer p.queue.mu.Unlock()
+	p.abandoned = true
+	p.queue.waiting = slices.DeleteFunc(p.queue.waiting, waiting.isAbandoned)
 }
 
 // waiting is one event in a queue.
@@ -39,7 +45,10 @@ type waiting struct {
 	publication *publication
 }
 
-// queue holds events in the order of publishing. It is bounded by the publishers, who wait for what they put in.
+func (w waiting) isAbandoned() bool { return w.publication.abandoned }
+
+// queue holds events in the order of publishing. It is bounded by the publishers, who wait for what they put in and
+// take it back when they give up.
 type queue struct {
 	bus.Queue
 	// active is held by the consumer at work when only one may be.
@@ -143,13 +152,9 @@ func (q *queue) take(ctx context.Context, n int) ([]waiting, error) {
 func (q *queue) next(n int) []waiting {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var batch []waiting
-	for len(q.waiting) > 0 && len(batch) < n {
-		if !q.waiting[0].publication.abandoned {
-			batch = append(batch, q.waiting[0])
-		}
-		q.waiting = q.waiting[1:]
-	}
+	n = min(n, len(q.waiting))
+	batch := slices.Clone(q.waiting[:n])
+	q.waiting = q.waiting[n:]
 	if len(q.waiting) > 0 {
 		q.wake()
 	}
@@ -159,7 +164,7 @@ func (q *queue) next(n int) []waiting {
 func (q *queue) putBack(batch []waiting) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = append(batch[:len(batch):len(batch)], q.waiting...)
+	q.waiting = append(slices.DeleteFunc(batch, waiting.isAbandoned), q.waiting...)
 }
 
 func (q *queue) settle(batch []waiting) {
