@@ -12,7 +12,7 @@ type Config struct {
 	app.Base
 	app.Clients
 
-	RetentionDays int `key:"retention_days" default:"90" min:"1" max:"3660" help:"days that raw events are kept; detection looks back no further, daily figures stay 800 days"`
+	RetentionDays int `key:"retention_days" default:"90" min:"1" max:"3660" help:"days that raw events are kept; daily figures stay 800 days, what detectors remember of a license 400 days after its last use"`
 }
 
 // DefaultConfig is what main starts from.

@@ -27,6 +27,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Consume(queue(), s.handler()),
 		s.Watch(Watches(), s.guard),
 		s.Every(time.Minute, "describe anomalies that grew", s.consumer.DescribeGrown),
+		s.Every(time.Minute, "write detector states", s.consumer.WriteStates),
 		s.Every(time.Minute, "close silent anomalies", s.closeAnomalies),
 		s.Every(time.Hour, "compute risk scores", s.rescore),
 		s.Prune(s.prune),

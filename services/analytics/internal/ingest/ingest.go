@@ -112,6 +112,28 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 	return nil
 }
 
+// WriteStates writes detector states that have been unwritten for too long, where no batch comes that would. A consumer
+// that has been replaced drops them.
+func (c *Consumer) WriteStates(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, repeats := c.memory, c.repeats
+	if m == nil || !m.states.aged() {
+		return nil
+	}
+	c.restart()
+	alone := &usage.Batch{Epoch: m.epoch, Position: m.position, Changes: usage.Fold(nil)}
+	err := c.commit(ctx, c.clock.Now(), m, alone)
+	if errors.Is(err, usage.ErrFenced) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write detector states: %w", err)
+	}
+	c.repeats = repeats
+	return nil
+}
+
 // inOrder sorts events by time and id, and drops those that are there twice.
 func inOrder(events []usage.Event) []usage.Event {
 	slices.SortFunc(events, func(a, b usage.Event) int {
@@ -172,6 +194,15 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 		return err
 	}
 	b.Findings = m.states.detect(b)
+	if err := c.commit(ctx, now, m, b); err != nil {
+		return err
+	}
+	c.repeats = false
+	return nil
+}
+
+// commit writes the batch, and the states that are due with it, and remembers m.
+func (c *Consumer) commit(ctx context.Context, now time.Time, m *memory, b *usage.Batch) (err error) {
 	if b.States, b.ReplayAfter, err = m.states.due(b.Position); err != nil {
 		return err
 	}
@@ -181,7 +212,7 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 	m.position = b.Position
 	m.rollups.keep(b.Changes.Rollups)
 	m.states.evict()
-	c.memory, c.repeats = m, false
+	c.memory = m
 	return nil
 }
 
@@ -201,7 +232,7 @@ func (c *Consumer) resume(ctx context.Context) (*memory, error) {
 	if m.erasures, err = c.store.Erasures(ctx); err != nil {
 		return nil, fmt.Errorf("read erasures: %w", err)
 	}
-	m.states = newStateCache(c.engine, c.bounds, c.log)
+	m.states = newStateCache(c.engine, c.clock, c.bounds, c.log)
 	if err := m.states.replay(ctx, c.store, p.ReplayAfter); err != nil {
 		return nil, fmt.Errorf("replay events to the detectors: %w", err)
 	}

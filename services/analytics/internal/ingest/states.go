@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/decode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
@@ -23,11 +24,17 @@ type bounds struct {
 	// events since it was. Writing a state at every change would be the dearest part of taking in an event.
 	unwritten int
 	window    int64
+	// age is the longest that a state stays unwritten. Received events are pruned only once they are in a stored state:
+	// where little happens, it is age that lets them go when their time has come.
+	age time.Duration
 }
 
-var defaultBounds = bounds{rollups: 12_000, stateBytes: 48 << 20, unwritten: 10_000, window: 50_000}
+var defaultBounds = bounds{rollups: 12_000, stateBytes: 48 << 20, unwritten: 10_000, window: 50_000, age: time.Hour}
 
 const (
+	// agedAtOnce is how many states are written with one batch because of their age alone: after a restart, those of
+	// all events that were replayed are of one age.
+	agedAtOnce = 500
 	// replayPortion is how many events are judged again at a time.
 	replayPortion = 1000
 	// stateBytes is what a state takes with nothing in it, memoryPerByte how many times the size of its stored form
@@ -53,6 +60,7 @@ type state struct {
 type change struct {
 	subject string
 	since   int64
+	at      time.Time
 }
 
 // stateCache holds detector states between batches, as of the last commit. What was not written before a restart is
@@ -60,6 +68,7 @@ type change struct {
 // at once when its license has changed in the eyes of the detectors.
 type stateCache struct {
 	engine  detect.Engine
+	clock   clock.Clock
 	bounds  bounds
 	log     *slog.Logger
 	states  map[string]*state
@@ -70,9 +79,9 @@ type stateCache struct {
 	grown map[string]detect.Finding
 }
 
-func newStateCache(engine detect.Engine, b bounds, log *slog.Logger) *stateCache {
-	return &stateCache{engine: engine, bounds: b, log: log, states: map[string]*state{}, now: map[string]bool{},
-		grown: map[string]detect.Finding{}}
+func newStateCache(engine detect.Engine, c clock.Clock, b bounds, log *slog.Logger) *stateCache {
+	return &stateCache{engine: engine, clock: c, bounds: b, log: log, states: map[string]*state{},
+		now: map[string]bool{}, grown: map[string]detect.Finding{}}
 }
 
 // load makes sure that the subjects' states are there.
@@ -266,7 +275,7 @@ func (c *stateCache) change(subject string, position int64) *state {
 	s := c.states[subject]
 	if s.unwritten == 0 && s.stored < position {
 		s.unwritten = position
-		c.changes = append(c.changes, change{subject, position})
+		c.changes = append(c.changes, change{subject, position, c.clock.Now()})
 	}
 	return s
 }
@@ -277,7 +286,8 @@ func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int
 	for len(c.changes) > 0 {
 		first := c.changes[0]
 		if s := c.states[first.subject]; s != nil && s.unwritten == first.since && !c.now[first.subject] {
-			if first.since > position-c.bounds.window && len(c.changes) <= c.bounds.unwritten {
+			many := first.since <= position-c.bounds.window || len(c.changes) > c.bounds.unwritten
+			if !many && (!c.aged() || len(c.now) >= agedAtOnce) {
 				break
 			}
 			c.now[first.subject] = true
@@ -298,6 +308,11 @@ func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int
 		return due, c.changes[0].since - 1, nil
 	}
 	return due, position, nil
+}
+
+// aged says whether a state has been unwritten for too long.
+func (c *stateCache) aged() bool {
+	return len(c.changes) > 0 && c.clock.Now().Sub(c.changes[0].at) >= c.bounds.age
 }
 
 // resize counts the memory of a state whose stored form has so many bytes.

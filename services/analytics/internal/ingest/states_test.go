@@ -173,6 +173,12 @@ func TestMemoryIsExact(t *testing.T) {
 			if err := c.Handle(t.Context(), batch); err != nil {
 				t.Fatal(err)
 			}
+			if r.IntN(12) == 0 {
+				c.clock.(*clock.Fake).Advance(c.bounds.age)
+				if err := c.WriteStates(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 		if len(plain.found) == 0 || restarts == 0 {
 			t.Fatalf("round %d: %d findings, %d restarts", round, len(plain.found), restarts)

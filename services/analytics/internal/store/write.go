@@ -100,6 +100,9 @@ func (s *Store) writeStates(tx *gorm.DB, now time.Time, b *usage.Batch) error {
 // noteProgress keeps how far the consumption has come, how far behind the batch was, and the span of what was ever
 // taken in.
 func noteProgress(tx *gorm.DB, now time.Time, b *usage.Batch) error {
+	if len(b.Events) == 0 {
+		return tx.Exec("UPDATE consumer SET replay_after = ? WHERE name = ?", b.ReplayAfter, consumerName).Error
+	}
 	oldest, newest := b.Events[0].At, b.Events[len(b.Events)-1].At
 	lag := max(0, now.Sub(oldest).Milliseconds())
 	return tx.Exec(`UPDATE consumer SET taken = ?, replay_after = ?, lag_ms = ?,

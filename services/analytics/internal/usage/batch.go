@@ -29,7 +29,7 @@ type Progress struct {
 // Batch is what one transaction writes: events that were never taken in before, and what follows from them.
 type Batch struct {
 	Epoch int64
-	// Events are in the order of time and id.
+	// Events are in the order of time and id. None: States alone are written.
 	Events []Event
 	// Position counts the events that were ever taken in, up to the end of this batch.
 	Position int64
