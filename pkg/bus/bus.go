@@ -99,8 +99,8 @@ func (q Queue) Wants(eventType string) bool { return MatchesAny(q.Types, eventTy
 // nil says that all of events are committed, Rejected that all but the named ones are. After any other error the batch
 // is delivered again in halves, until a single event fails Queue.MaxAttempts times, with growing pauses, and becomes a
 // dead letter: one bad event among n costs about log n deliveries, and no other event is lost. An apierr of kind
-// Unavailable (the database is away) counts as no attempt: it is tried forever. A panic counts as an error. A Handler
-// must not publish to its own queue and wait for it.
+// Unavailable (the database is away) counts as no attempt: it is tried forever, in halves where a deadline keeps
+// passing. A panic counts as an error. A Handler must not publish to its own queue and wait for it.
 type Handler func(ctx context.Context, events []event.Event) error
 
 // Rejected is the error of a Handler that has committed its batch except for some events, which no further attempt can

@@ -138,11 +138,16 @@ func Persist(ctx context.Context, log *slog.Logger, store func() error) error {
 	}
 }
 
-// try calls the handler, and again for as long as it says that something it needs is away.
+// slowTries is how often a batch may be too slow for a deadline before that is taken for its size.
+const slowTries = 3
+
+// try calls the handler, and again for as long as it says that something it needs is away. A deadline that passes again
+// and again fails a batch, not a single event: its halves may be quick enough, and in an outage the first event waits.
 func (d *Deliverer) try(ctx context.Context, events []event.Event) error {
 	for n := 1; ; n++ {
 		err := d.call(ctx, events)
-		if !unavailable(err) {
+		slow := len(events) > 1 && n >= slowTries && errors.Is(err, context.DeadlineExceeded)
+		if slow || !unavailable(err) {
 			return err
 		}
 		d.Log.WarnContext(ctx, "what the handler needs is unavailable; waiting for it",

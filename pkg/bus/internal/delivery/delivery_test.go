@@ -56,6 +56,7 @@ func (s *script) store(_ context.Context, dead []delivery.Dead) error {
 
 func TestDeliver(t *testing.T) {
 	away := apierr.ErrUnavailable.WithCause(errBroken)
+	late := apierr.ErrUnavailable.WithCause(context.DeadlineExceeded)
 	for name, test := range map[string]struct {
 		ids         string
 		script      script
@@ -81,6 +82,9 @@ func TestDeliver(t *testing.T) {
 			"a": {away, away, errBroken, away, errBroken}}}, calls: []string{"a", "a", "a", "a", "a", "a"}},
 		"a batch waits as one": {ids: "ab", script: script{answers: map[string][]error{"ab": {away, away}}},
 			calls: []string{"ab", "ab", "ab"}},
+		"too slow as one, not in halves": {ids: "abc", script: script{answers: map[string][]error{
+			"abc": {late, late, late, late}, "a": {late, late, late, late}}},
+			calls: []string{"abc", "abc", "abc", "a", "a", "a", "a", "a", "bc"}},
 		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}},
 			calls: []string{"a"}, dead: []string{"a " + away.Error() + " 1"}},
 		"storing is repeated": {ids: "a", script: script{

@@ -18,9 +18,9 @@ type Store interface {
 	Rollups(ctx context.Context, licenses []string, devices []usage.DeviceKey) (usage.Rollups, error)
 	// States reads what the detectors remembered of subjects; those without memory are absent.
 	States(ctx context.Context, subjects []string) (map[string]usage.State, error)
-	// ReceivedAfter reads the next received events after last, in the order of position, time and id: those of one
-	// license, or all if licenseID is empty. Of last only position, time and id count; without an id it stands before
-	// all of its position.
+	// ReceivedAfter reads the next received events after last: those of one license in the order of time and id, or, if
+	// licenseID is empty, all in the order of position, time and id. Of last only position, time and id count; without
+	// an id it stands before all of its position, or of its time.
 	ReceivedAfter(ctx context.Context, last usage.Received, licenseID string, limit int) ([]usage.Received, error)
 	// Erasures reads the licenses of erased customers, by their ids, the earliest erasure first.
 	Erasures(ctx context.Context) (map[string][]usage.Erasure, error)

@@ -130,7 +130,8 @@ func (r *receivedRow) received() usage.Received {
 	}
 }
 
-// ReceivedAfter implements ingest.Store.
+// ReceivedAfter implements ingest.Store. Each page goes on in an index: that of all events by position, that of a
+// license's by time.
 func (s *Store) ReceivedAfter(
 	ctx context.Context, last usage.Received, licenseID string, limit int,
 ) ([]usage.Received, error) {
@@ -139,14 +140,17 @@ func (s *Store) ReceivedAfter(
 	}
 	tx := s.db.Read(ctx).Table("events e").Joins("LEFT JOIN licenses l ON l.license_id = e.license_id").
 		Select(`e.event_id, e.type, e.occurred_at, e.license_id, e.position, e.data,
-			l.customer_id, l.license_type, l.is_test, l.slots, l.max_devices, l.created_at, l.expires_at`).
-		Where("e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
-			last.Position, last.Position, at(last.At), at(last.At), last.EventID)
+			l.customer_id, l.license_type, l.is_test, l.slots, l.max_devices, l.created_at, l.expires_at`)
 	if licenseID != "" {
-		tx = tx.Where("e.license_id = ?", licenseID)
+		tx = tx.Where("e.license_id = ? AND e.occurred_at >= ? AND (e.occurred_at > ? OR e.event_id > ?)",
+			licenseID, last.At, last.At, last.EventID).Order("e.occurred_at, e.event_id")
+	} else {
+		tx = tx.Where("e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
+			last.Position, last.Position, at(last.At), at(last.At), last.EventID).
+			Order("e.position, e.occurred_at, e.event_id")
 	}
 	var rows []receivedRow
-	err := tx.Order("e.position, e.occurred_at, e.event_id").Limit(limit).Scan(&rows).Error
+	err := tx.Limit(limit).Scan(&rows).Error
 	events := make([]usage.Received, len(rows))
 	for i := range rows {
 		events[i] = rows[i].received()

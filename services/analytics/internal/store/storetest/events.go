@@ -35,7 +35,8 @@ func eventsOnce(t *testing.T, s *consumer) {
 	}
 }
 
-// eventLog reads more than one page, with many events at the same time.
+// receivedEvents reads more than one page, with many events at the same time: those of a license by time, whatever was
+// received first.
 func receivedEvents(t *testing.T, s *consumer) {
 	const total = 6000
 	for n := 0; n < total; n += 1000 {
@@ -47,16 +48,31 @@ func receivedEvents(t *testing.T, s *consumer) {
 	}
 	var last *usage.Event
 	seen := 0
-	err := s.Events(t.Context(), id(1), now.Add(-time.Hour), now, func(e *usage.Event) error {
+	inOrder := func(e *usage.Event) error {
 		if last != nil && (e.At.Before(last.At) || e.At.Equal(last.At) && e.EventID <= last.EventID) {
 			return fmt.Errorf("%s at %s comes after %s at %s", e.EventID, e.At, last.EventID, last.At)
 		}
 		last = e
 		seen++
 		return nil
-	})
-	if err != nil || seen != total {
+	}
+	if err := s.Events(t.Context(), id(1), now.Add(-time.Hour), now, inOrder); err != nil || seen != total {
 		t.Errorf("read %d of %d events: %v", seen, total, err)
+	}
+	last, seen = nil, 0
+	for page := []usage.Received{{}}; len(page) > 0; {
+		var err error
+		if page, err = s.ReceivedAfter(t.Context(), page[len(page)-1], id(1), 1000); err != nil {
+			t.Fatal(err)
+		}
+		for i := range page {
+			if err := inOrder(&page[i].Event); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if seen != total {
+		t.Errorf("received %d of %d events of the license", seen, total)
 	}
 }
 
