@@ -30,7 +30,7 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Run the service until SIGTERM or Ctrl-C, which drain; a second one ends at once",
 		Long: `Run the service. It waits for the database and the broker, in any order of starting, for
 LATCHKEY_START_TIMEOUT (one that refuses the user or the password ends it at once), brings the schema
-up to date, and then answers on its public and its internal address.`,
+up to date, however long that takes, and then answers on its public and its internal address.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.loadChecked(cmd); err != nil {
@@ -125,15 +125,12 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		return stopped(ctx, err)
 	}
 	defer data.Close()
-	if err := migrate(start, data, n.migrations); err != nil {
-		return stopped(ctx, err)
-	}
 	if n.bus {
 		if err := broker.Await(start); err != nil {
 			return stopped(ctx, err)
 		}
 	}
-	return fn(ctx, Deps{
+	deps := Deps{
 		Log:      log,
 		DB:       data,
 		Bus:      broker,
@@ -141,10 +138,15 @@ func (p *program) withDeps(ctx context.Context, n needs, fn func(context.Context
 		Metrics:  obs.NewMetrics(p.Name),
 		Traces:   traces,
 		Answered: new(atomic.Uint64),
-	})
+	}
+	probes := p.base().Servers(migrating{handler: p.base().MigratingHandler(p.Name, deps)})
+	if err := Migrate(ctx, data, n.migrations, log, probes...); err != nil {
+		return stopped(ctx, err)
+	}
+	return fn(ctx, deps)
 }
 
-// Starting ends when the start has taken too long.
+// Starting ends when the wait for what a start needs has taken too long.
 func (b Base) Starting(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, b.StartTimeout,
 		fmt.Errorf("LATCHKEY_START_TIMEOUT of %v is over", b.StartTimeout))
@@ -173,27 +175,17 @@ func (p *program) openDB(ctx context.Context, cfg db.Config) (*db.DB, error) {
 	return d, nil
 }
 
-func migrate(ctx context.Context, d *db.DB, migrations []db.Migrations) error {
-	if len(migrations) == 0 {
-		return nil
-	}
-	if err := d.Migrate(ctx, migrations...); err != nil {
-		return fmt.Errorf("migrate the database: %w", err)
-	}
-	return nil
-}
-
 // migrate is the command.
 func (p *program) migrate(ctx context.Context) error {
 	log := p.base().Logger(p.logs).With("service", p.Name)
-	ctx, cancel := p.base().Starting(ctx)
+	start, cancel := p.base().Starting(ctx)
 	defer cancel()
-	d, err := p.openDB(ctx, db.Config{Log: log})
+	d, err := p.openDB(start, db.Config{Log: log})
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if err := migrate(ctx, d, p.Migrations); err != nil {
+	if err := Migrate(ctx, d, p.Migrations, log); err != nil {
 		return err
 	}
 	log.Info("the database has this version's schema")

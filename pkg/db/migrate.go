@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
-	"time"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
 )
-
-// migrateTimeout bounds Migrate when its context has no deadline.
-const migrateTimeout = 5 * time.Minute
 
 // Migrations is a source of schema changes with its own history, so that a building block and a service that uses
 // it number theirs independently.
@@ -27,14 +23,13 @@ type Migrations struct {
 var migrationsName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // Migrate brings the schema up to date, source by source. Any number of processes may call it at once: one works, the
-// others wait and find nothing to do. Each migration is a transaction of its own: after one that failed, the next call
-// goes on with it. A database that a newer program has migrated is left as it is, so that older
-// programs start again while an upgrade is rolled out; it fails when a migration of the newer program says that they
-// cannot use its schema (a line "-- latchkey:needs 7" in the migration: they must know version 7), or when the database
-// was made by other migrations. By a handle that is read-only it fails where anything is left to do.
+// others wait and find nothing to do. ctx alone bounds it: an index of a large table takes as long as it takes. Each
+// migration is a transaction of its own: after one that failed, the next call goes on with it. A database that a newer
+// program has migrated is left as it is, so that older programs start again while an upgrade is rolled out; it fails
+// when a migration of the newer program says that they cannot use its schema (a line "-- latchkey:needs 7" in the
+// migration: they must know version 7), or when the database was made by other migrations. By a handle that is
+// read-only it fails where anything is left to do.
 func (d *DB) Migrate(ctx context.Context, sources ...Migrations) error {
-	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
-	defer cancel()
 	if d.readOnly {
 		return d.checkMigrated(ctx, sources)
 	}

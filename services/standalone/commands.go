@@ -187,9 +187,7 @@ func importLicenses(ctx context.Context, args []string, out, logs io.Writer) err
 func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) error {
 	svc := s.services[slices.IndexFunc(s.services, func(svc *service) bool { return svc.Name == name })]
 	log := s.log.With("service", name)
-	start, cancel := s.settings.auth.Starting(ctx)
-	defer cancel()
-	database, err := s.openDatabase(start, name, svc.Migrations, log, nil)
+	database, err := s.openDatabase(ctx, name, svc.Migrations, log, nil)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,7 @@ func suiteStarter(t *testing.T, dir string) starter {
 				if err := s.open(t.Context()); err != nil {
 					return err
 				}
-				return listen(s.servers())
+				return listen(s.servers(func(svc *service) http.Handler { return svc.running.Handler() }))
 			}))
 		},
 	}

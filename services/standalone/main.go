@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
 	"github.com/latchkey-dev/latchkey/services/admin/importer"
 )
@@ -81,6 +83,10 @@ func withSuite(set *settings, logs io.Writer, fn func(s *suite) error) (err erro
 }
 
 func serve(ctx context.Context, s *suite, out io.Writer) error {
+	s.probes = s.servers(func(svc *service) http.Handler {
+		return s.settings.auth.MigratingHandler(svc.Name, app.Deps{Log: s.log, Clock: clock.System{},
+			Metrics: obs.NewMetrics(svc.Name)})
+	})
 	if err := s.open(ctx); err != nil {
 		return err
 	}

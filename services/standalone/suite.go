@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,8 @@ type suite struct {
 	local            bus.Bus       // of all services, unless there is a broker
 	answered         atomic.Uint64 // requests, by all services
 	adminKeyAttempts *guard.Attempts
-	readOnly         bool // of the databases
+	readOnly         bool            // of the databases
+	probes           []server.Server // that answer while a migration runs; none where nobody serves
 	closers          []func() error
 	endTraces        []func()
 }
@@ -65,8 +67,6 @@ const busSchema = "bus"
 
 // open opens and migrates the databases and makes the services.
 func (s *suite) open(ctx context.Context) error {
-	ctx, cancel := s.settings.auth.Starting(ctx)
-	defer cancel()
 	// The addresses by which the services ask each other lead nowhere outside.
 	app.Base{
 		Env:         s.settings.Env,
@@ -127,7 +127,9 @@ func settingsProblem(err error) error {
 func (s *suite) openDatabase(
 	ctx context.Context, name string, migrations []db.Migrations, log *slog.Logger, traces *trace.Recorder,
 ) (*db.DB, error) {
-	database, err := db.Open(ctx, db.Config{
+	start, cancel := s.settings.auth.Starting(ctx)
+	defer cancel()
+	database, err := db.Open(start, db.Config{
 		URL:      s.databaseURL(name),
 		Schema:   name,
 		ReadOnly: s.readOnly,
@@ -139,10 +141,10 @@ func (s *suite) openDatabase(
 		return nil, err
 	}
 	s.closers = append(s.closers, database.Close)
-	if err := database.Await(ctx); err != nil {
+	if err := database.Await(start); err != nil {
 		return nil, err
 	}
-	return database, database.Migrate(ctx, migrations...)
+	return database, app.Migrate(ctx, database, migrations, log, s.probes...)
 }
 
 // databaseURL is where a service keeps its rows.
@@ -161,7 +163,9 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 			return nil, err
 		}
 		s.closers = append(s.closers, b.Close)
-		return b, b.Await(ctx)
+		start, cancel := s.settings.auth.Starting(ctx)
+		defer cancel()
+		return b, b.Await(start)
 	}
 	if s.local != nil {
 		return s.local, nil
@@ -196,7 +200,7 @@ func (s *suite) close() error {
 // serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are
 // answered.
 func (s *suite) serve(ctx context.Context, ready func(ctx context.Context, urls map[string]string) error) error {
-	listening, err := server.Listen(s.servers()...)
+	listening, err := server.Listen(s.servers(func(svc *service) http.Handler { return svc.running.Handler() })...)
 	if err != nil {
 		return err
 	}
@@ -239,13 +243,13 @@ func (s *suite) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-func (s *suite) servers() (servers []server.Server) {
+func (s *suite) servers(handler func(*service) http.Handler) (servers []server.Server) {
 	for _, svc := range s.services {
 		servers = append(servers, server.Server{
 			Name:    svc.Name,
 			Addr:    svc.addr,
 			Setting: svc.addrSetting(),
-			Handler: svc.running.Handler(),
+			Handler: handler(svc),
 			TLSCert: s.settings.auth.TLSCertFile,
 			TLSKey:  s.settings.auth.TLSKeyFile,
 		})
