@@ -175,14 +175,15 @@ func (s *Store) rotateKey(tx *gorm.DB, l *licensing.License, r *licensing.Rotati
 // found by one or the other. Of several licenses that had a key one after the other, the last comes first.
 const byKeys = `SELECT 1 AS place, key_hash AS hash, id AS license_id, created_at AS at FROM licenses
 		WHERE key_hash IN @hashes
-	UNION ALL SELECT CASE WHEN valid_until > @now THEN @former ELSE @ended END, key_hash, license_id, valid_until
+	UNION ALL SELECT CASE WHEN valid_until > @now THEN 2 ELSE @ended END, key_hash, license_id, valid_until
 		FROM former_keys WHERE key_hash IN @hashes
 	UNION ALL SELECT @enrollment, key_sha256, license_id, created_at FROM enrollment_keys
 		WHERE key_sha256 IN @enrollments
 	ORDER BY place, at DESC`
 
-// The places of byKeys that matter: that of a key which a license had and that works on, of an enrollment key, and of a
-// key which was replaced and opens nothing any more.
+// The places of byKeys that matter: that of a key which a license had and that works on (written out above, because
+// PostgreSQL takes the type of the column from it), of an enrollment key, and of a key which was replaced and opens
+// nothing any more.
 const (
 	formerPlace     = 2
 	enrollmentPlace = 3
@@ -202,7 +203,7 @@ type knownKey struct {
 func lookUpKeys(tx *gorm.DB, hashes, enrollments [][]byte, now time.Time) (rows []knownKey, err error) {
 	err = tx.Raw(byKeys, map[string]any{
 		"hashes": hashes, "enrollments": enrollments, "now": now,
-		"former": formerPlace, "enrollment": enrollmentPlace, "ended": endedPlace,
+		"enrollment": enrollmentPlace, "ended": endedPlace,
 	}).Scan(&rows).Error
 	return rows, err
 }
