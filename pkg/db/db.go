@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -68,6 +69,8 @@ type DB struct {
 	address string
 	// migrator runs fn with a handle on which migrations may take their time, alone among all processes.
 	migrator func(ctx context.Context, fn func(*sql.DB) error) error
+	// connect makes a connection beside the pool, for a Claim; nil on SQLite.
+	connect func(context.Context) (*pgx.Conn, error)
 }
 
 // Open opens the database of cfg. It does not wait for a server; see Await.

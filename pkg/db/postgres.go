@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"net"
 	"net/url"
@@ -71,9 +70,19 @@ func openPostgres(cfg Config) (*DB, error) {
 		log:      cfg.Log,
 		address:  fmt.Sprintf("%s/%s", net.JoinHostPort(conn.Host, fmt.Sprint(conn.Port)), conn.Database),
 		migrator: pgMigrator{conn: migration, schema: cfg.Schema}.run,
+		connect:  pgClaimant(conn),
 	}
 	d.gates.write, d.gates.read = turns, turns
 	return d, nil
+}
+
+// pgClaimant makes connections of their own, of which also the server notices within seconds that they are dead.
+func pgClaimant(conn *pgx.ConnConfig) func(context.Context) (*pgx.Conn, error) {
+	claimant := conn.Copy()
+	claimant.RuntimeParams["tcp_keepalives_idle"] = "5"
+	claimant.RuntimeParams["tcp_keepalives_interval"] = "2"
+	claimant.RuntimeParams["tcp_keepalives_count"] = "3"
+	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, claimant.Copy()) }
 }
 
 // parsePostgres reads the URL of cfg. No error of a parser is passed on: they quote what they could not read, which may
@@ -157,7 +166,7 @@ func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
 		return err
 	}
 	defer func() { _ = holder.Close() }()
-	if _, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", m.lockID()); err != nil {
+	if _, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockID("migrations of "+m.schema)); err != nil {
 		return fmt.Errorf("wait for another process that migrates: %w", err)
 	}
 	if err := m.createSchema(ctx, holder); err != nil {
@@ -201,10 +210,3 @@ func (m pgMigrator) makeSchema(ctx context.Context, holder *sql.Conn, name strin
 }
 
 func (m pgMigrator) role() string { return pgx.Identifier{m.conn.User}.Sanitize() }
-
-// lockID is the advisory lock of the schema; advisory locks are per database.
-func (m pgMigrator) lockID() int64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("latchkey migrations of " + m.schema))
-	return int64(h.Sum64())
-}

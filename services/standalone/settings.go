@@ -31,14 +31,14 @@ type settings struct {
 	AnalyticsAddr string        `key:"analytics_addr" default:"127.0.0.1:5003" form:"address" help:"host:port of the analytics service"`
 	AdminAddr     string        `key:"admin_addr" default:"127.0.0.1:5004" form:"address" help:"host:port of the admin service"`
 	Env           string        `key:"env" default:"development" oneof:"production development" help:"production refuses weak secrets, limits by client address and keeps metrics to itself; development does none of that"`
-	DatabaseURL   string        `key:"database_url" secret:"url" url:"postgres:// postgresql://" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service"`
+	DatabaseURL   string        `key:"database_url" secret:"url" url:"postgres:// postgresql://" help:"postgres://...: use PostgreSQL instead of SQLite, a schema per service; without amqp_url by one process alone"`
 	DatabaseConns int           `key:"database_max_conns" default:"4" min:"1" max:"10000" help:"connections that each service opens to the database at most; PostgreSQL can use more"`
 	AMQPURL       string        `key:"amqp_url" secret:"url" url:"amqp:// amqps://" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
 	LogLevel      string        `key:"log_level" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
 	LogFormat     string        `key:"log_format" default:"text" oneof:"text json" help:"text or json"`
 	DrainDelay    time.Duration `key:"drain_delay" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
 	CORSOrigins   []string      `key:"cors_origins" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any, the default in development; none in production"`
-	SharedLimits  bool          `key:"rate_limit_shared" default:"false" help:"count rate limits in the database, as several processes need it"`
+	SharedLimits  bool          `key:"rate_limit_shared" default:"false" help:"count rate limits in the database, as several processes need it, which need amqp_url, too"`
 
 	// command is what to do instead of serving; empty: serve.
 	command []string
