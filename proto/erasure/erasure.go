@@ -49,7 +49,7 @@ var personal = map[string]bool{
 	"metadata": true,
 	"reason":   true, "suspension_reason": true, "deactivation_reason": true, "email": true, "phone": true,
 	"company": true,
-	"address": true, "network": true, "evidence": true, "observed": true, "considered": true,
+	"address": true, "network": true, "evidence": true, "observed": true, "considered": true, "note": true,
 }
 
 // documents are the members whose text is JSON itself.

@@ -25,6 +25,9 @@ func TestRules(t *testing.T) {
 			`{"actor":{"ip":"192.0.2.9","name":"Op"},"after_json":"{\"customer_id\":\"gone\",\"metadata\":{}}"}`,
 			`{"actor":{"ip":"192.0.2.9","name":"Op"},"after_json":"{\"customer_id\":\"gone\",` +
 				`\"metadata\":{\"a\":1}}"}`},
+		"what was said of an anomaly": {`{"after_json":"{\"anomaly_id\":\"a\",\"note\":\"Ada, 192.0.2.1\"}"}`,
+			`{"after_json":"{\"anomaly_id\":\"a\",\"note\":\"\"}"}`,
+			`{"after_json":"{\"anomaly_id\":\"a\",\"note\":\"Ada, 192.0.2.1\"}"}`},
 		"a person": {`{"email":"a@b","name":"Ada"}`, `{"email":"","name":""}`, `{"email":"a@b","name":"Ada"}`},
 		"an entitlement": {`{"code":"x","name":"Export"}`, `{"code":"x","name":"Export"}`,
 			`{"code":"x","name":"Export"}`},

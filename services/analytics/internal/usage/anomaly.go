@@ -243,18 +243,25 @@ type Judgment struct {
 	Status, Note *string
 }
 
-// judge notes what a person says, and returns its entry of the audit log, nil when it changes nothing.
+// judge notes what a person says, and returns its entry of the audit log, nil when it changes nothing: an anomaly that
+// has fallen silent is closed at once when it is opened again.
 func (a *Anomaly) judge(by *rpcv1.Actor, j Judgment, now time.Time) *eventsv1.AuditRecorded {
-	before, after := map[string]string{"anomaly_id": a.ID}, map[string]string{"anomaly_id": a.ID}
-	change := func(member string, value, to *string) {
-		if to != nil && *to != *value {
-			before[member], after[member] = *value, *to
-			*value = *to
-		}
-	}
-	change("status", &a.Status, j.Status)
-	change("note", &a.Note, j.Note)
 	a.settle(now)
+	status, note := a.Status, a.Note
+	if j.Status != nil {
+		a.Status = *j.Status
+	}
+	if j.Note != nil {
+		a.Note = *j.Note
+	}
+	a.settle(now)
+	before, after := map[string]string{"anomaly_id": a.ID}, map[string]string{"anomaly_id": a.ID}
+	if a.Status != status {
+		before["status"], after["status"] = status, a.Status
+	}
+	if a.Note != note {
+		before["note"], after["note"] = note, a.Note
+	}
 	if len(after) == 1 {
 		return nil
 	}

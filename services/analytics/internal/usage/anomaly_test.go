@@ -42,3 +42,31 @@ func TestAsGraveAsEver(t *testing.T) {
 		t.Errorf("found on request (-want +got):\n%s", diff)
 	}
 }
+
+// TestJudgedAsItIsStored: the audit log says what has become of an anomaly, not what was asked for.
+func TestJudgedAsItIsStored(t *testing.T) {
+	status := func(s string) Judgment { return Judgment{Status: &s} }
+	note := "they moved"
+	for name, tt := range map[string]struct {
+		was         string
+		silent      bool
+		j           Judgment
+		want, audit string
+	}{
+		"open": {StatusConfirmed, false, status(StatusOpen), StatusOpen, `{"anomaly_id":"","status":"open"}`},
+		"open, after its end": {StatusConfirmed, true, status(StatusOpen), StatusClosed,
+			`{"anomaly_id":"","status":"closed"}`},
+		"open, closed before": {StatusClosed, true, status(StatusOpen), StatusClosed, ""},
+		"a note, after its end": {StatusOpen, true, Judgment{Note: &note}, StatusClosed,
+			`{"anomaly_id":"","note":"they moved"}`},
+	} {
+		a := &Anomaly{Status: tt.was, LastSeen: now}
+		if tt.silent {
+			a.LastSeen = now.Add(-2 * EpisodeGap)
+		}
+		entry := a.judge(nil, tt.j, now)
+		if a.Status != tt.want || entry.GetAfterJson() != tt.audit {
+			t.Errorf("%s: %s, audited %s; want %s, %s", name, a.Status, entry.GetAfterJson(), tt.want, tt.audit)
+		}
+	}
+}
