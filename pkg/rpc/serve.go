@@ -16,7 +16,8 @@ import (
 )
 
 // Callers says which services may ask what: names by procedure, for example
-// "/latchkey.auth.v1.AuthService/ListPublicKeys". Nobody may ask a procedure that is not in it.
+// "/latchkey.auth.v1.AuthService/ListPublicKeys". Nobody may ask a procedure that is not in it. That of each service is
+// in its internal/rpc/rpc.go.
 type Callers map[string][]string
 
 // Serve makes the handlers of the service named audience. They take calls with a token of one of peers that callers let

@@ -31,7 +31,7 @@ The files of the repository are not touched: the defect is in a copy that only t
 
 Names choose some mutants; the beginning of a name will do: scripts/mutants seat- relay-sent-unconfirmed
 Servers are found as scripts/test finds them, installed ones started privately.
-To add one, write it into the table of test/cmd/mutants, and run it by its name.
+To add one, write it into a table of test/cmd/mutants, table_data.go or table_access.go, and run it by its name.
 
   --list        shows the mutants, runs nothing
   --generated   lets gremlins make the defects, in the rules: licensing, detect, ratelimit

@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// mutant is one deliberate defect: an edit of the source, and the tests that must then fail.
+// mutant is one deliberate defect: an edit of the source, and the tests that must then fail. The rows are in
+// table_data.go and table_access.go; a new table is named in all (main.go).
 type mutant struct {
 	name string
 	// breaks is the promise that no longer holds.

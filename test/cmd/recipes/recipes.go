@@ -5,7 +5,7 @@ package main
 import "embed"
 
 // recipes are the examples, each following a section of CONTRIBUTING.md.
-var recipes = []recipe{endpoint, licenseMember, newEvent, eventMember, setting, newDetector, dialect}
+var recipes = []recipe{endpoint, licenseMember, newEvent, eventMember, setting, newDetector, dialect, role}
 
 //go:embed testdata
 var examples embed.FS

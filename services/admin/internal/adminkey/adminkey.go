@@ -138,9 +138,7 @@ func check(name string, role Role) error {
 	if n := utf8.RuneCountInString(name); n > maxName {
 		bad.Add("name", fmt.Sprintf("has %d characters; at most %d are allowed", n, maxName))
 	}
-	if !role.Known() {
-		bad.Add("role", "must be owner, operator or viewer")
-	}
+	bad.OneOf("role", string(role), ranks...)
 	return bad.Err()
 }
 

@@ -1,7 +1,11 @@
 package adminkey
 
-// Role is what an admin key may do. Each role may do everything the one below it may. Which role each route needs
-// is in internal/api/routes.go.
+import "slices"
+
+// Role is what an admin key may do. Each role may do everything the one below it may. Which role each route needs is in
+// internal/api/routes.go. What else another role touches: ranks, the CHECK of the table admin_keys (by a migration), Role
+// in proto/openapi/admin.yaml, and where it is above Owner ownerRole of the Spectra dialect of license; CONTRIBUTING.md
+// has the recipe.
 type Role string
 
 // The roles, weakest first.
@@ -14,21 +18,11 @@ const (
 	Owner Role = "owner"
 )
 
-// rank orders the roles; an unknown role ranks 0 and may do nothing.
-func (r Role) rank() int {
-	switch r {
-	case Viewer:
-		return 1
-	case Operator:
-		return 2
-	case Owner:
-		return 3
-	}
-	return 0
-}
+// ranks orders the roles, the weakest first.
+var ranks = []string{string(Viewer), string(Operator), string(Owner)}
 
-// Known tells whether r is one of the roles.
-func (r Role) Known() bool { return r.rank() > 0 }
+// rank is 0 for an unknown role, which may do nothing.
+func (r Role) rank() int { return slices.Index(ranks, string(r)) + 1 }
 
 // Covers tells whether a key of role r may do what need is asked for.
-func (r Role) Covers(need Role) bool { return r.Known() && r.rank() >= need.rank() }
+func (r Role) Covers(need Role) bool { return r.rank() > 0 && r.rank() >= need.rank() }

@@ -6,7 +6,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// schedule says when a counter starts again at 0.
+// schedule says when a counter starts again at 0. What becomes of its value then is decided by Counter.at (counter.go),
+// under the lock of the license.
 type schedule struct {
 	reset, anchor string
 	zone          *time.Location

@@ -7,7 +7,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
-// placeholders are ids that firmware, virtual machines and faulty code give to many devices, as plainID makes them.
+// placeholders are ids that firmware, virtual machines and faulty code give to many devices, as plainID makes them. The
+// row hardware_id_unique of verdict.go refuses them for new devices.
 var placeholders = map[string]bool{}
 
 func init() {

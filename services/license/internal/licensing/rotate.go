@@ -25,7 +25,8 @@ type KeyChange struct {
 	Delete string
 }
 
-// Rotation is another key for a license.
+// Rotation is another key for a license. Whether a former key still opens the license is decided by foundKey.ended
+// (store/keys.go).
 type Rotation struct {
 	Key string
 	// Until is when the previous key stops working. Zero is at once, and then all former keys stop.

@@ -30,7 +30,8 @@ const (
 )
 
 // Passwords hashes passwords, a few at once: each takes memory and a processor for a while, and strangers cause them.
-// What a new password makes void is decided by setPassword (user.go).
+// What a new password makes void is decided by setPassword (user.go); what that means for each kind of token is in
+// docs/licensing/users-and-groups.md.
 type Passwords struct {
 	turns chan struct{}
 	// dummy is compared with for e-mails that nobody has.

@@ -318,7 +318,8 @@ func (u *User) touch(now time.Time) {
 	u.UpdatedAt = now
 }
 
-// setPassword makes what proved the user before void.
+// setPassword makes what proved the user before void. What that does to each kind of token:
+// docs/licensing/users-and-groups.md.
 func (u *User) setPassword(hash string, mustChange bool, now time.Time) {
 	u.PasswordHash, u.MustChangePassword = hash, mustChange
 	u.Credentials++

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// dateWindow is how far the Date of a call may be from our time. Within it a call may be repeated.
+	// dateWindow is how far the Date of a call may be from our time. Within it a call may be repeated; beyond it the
+	// answer is 400 date_header_diff (errDateDiff in errors.go).
 	dateWindow = 15 * time.Minute
 	// maxAuthorization and maxDate bound what is looked at before the caller is known, in bytes.
 	maxAuthorization = 4 << 10
