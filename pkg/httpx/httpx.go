@@ -21,9 +21,13 @@ const (
 	// two seconds. It does not count the time in which a slow client sends its body. Within it, a load of package cache
 	// has 1.5 s (loadTimeout), and the wait for a connection to the database 0.7 s (queueTime of package db).
 	DefaultTimeout = 1800 * time.Millisecond
-	// MaxTimeout is the longest time that a route may give a request: servers cut connections that take longer to write
-	// to.
+	// MaxTimeout is what calls between services may take; a report or the like gets more by Timeout.
 	MaxTimeout = 30 * time.Second
+	// WriteTimeout is when servers cut the connection of a request, whose answer could not be written any more. Where
+	// the time of a request ends later, the connection gets later as well.
+	WriteTimeout = MaxTimeout + sendTime
+	// sendTime is what the client has at least to receive an answer that took all its time.
+	sendTime = 5 * time.Second
 )
 
 // Options is what an engine needs to know. Only Service is required.
@@ -128,6 +132,14 @@ func Timeout(d time.Duration) gin.HandlerFunc {
 		if r := requestFrom(c.Request.Context()); r != nil {
 			r.extend(c, r.start, d)
 		}
+	}
+}
+
+// Renew gives a request d from now on: for answers that are written part by part, as long as each arrives. A context
+// that was taken from c before ends as it would have.
+func Renew(c *gin.Context, d time.Duration) {
+	if r := requestFrom(c.Request.Context()); r != nil {
+		r.extend(c, time.Now(), d)
 	}
 }
 

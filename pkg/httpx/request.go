@@ -41,7 +41,8 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// extend lets the request take d from a start. A context taken from c before keeps its earlier deadline.
+// extend lets the request take d from a start, and its answer arrive after that. A context taken from c before keeps its
+// earlier deadline.
 func (r *request) extend(c *gin.Context, start time.Time, d time.Duration) {
 	ctx, before := newDeadlineContext(r.ctx, start, d), r.cancel
 	r.cancel = func() {
@@ -50,6 +51,10 @@ func (r *request) extend(c *gin.Context, start time.Time, d time.Duration) {
 	}
 	r.timeout = d
 	c.Request = c.Request.WithContext(ctx)
+	if cut := start.Add(d + sendTime); cut.After(r.start.Add(WriteTimeout)) {
+		// A writer that is no connection's, as those in one process are, is not cut.
+		_ = http.NewResponseController(c.Writer).SetWriteDeadline(cut)
+	}
 }
 
 // slowBody is from when on the time of a body counts as the client's.

@@ -153,7 +153,7 @@ func newHTTPServer(s Server, log *slog.Logger) *http.Server {
 		Handler:           s.Handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      httpx.MaxTimeout,
+		WriteTimeout:      httpx.WriteTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // broken handshakes of strangers

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/csv"
 	"net/http"
 	"strconv"
@@ -74,37 +75,42 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 
 var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an earlier answer")
 
-// reportCSV writes all licenses, page by page. The status is sent with the first row: a failure after that cuts the
-// file off, which the client notices because the transfer ends without its end.
+// reportCSV writes all licenses, page by page, each in a time of its own. The status is sent with the first row: a
+// failure after that cuts the file off, which the client notices because the transfer ends without its end.
 func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
 	q.Limit = maxLimit
-	w := csv.NewWriter(c.Writer)
-	begin := func() error {
-		c.Header("Content-Type", "text/csv; charset=utf-8")
-		c.Header("Content-Disposition", `attachment; filename="latchkey-usage.csv"`)
-		return w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices",
-			"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at", "slots"})
-	}
-	begun := false
-	err := a.Reports.EachLicense(c.Request.Context(), q, func(l *usage.LicenseUsage) error {
-		if !begun {
-			begun = true
-			if err := begin(); err != nil {
-				return err
-			}
-		}
-		return w.Write(csvRow(l))
-	})
-	switch {
-	case err != nil && begun:
-		panic(http.ErrAbortHandler)
-	case err != nil:
+	page, err := a.Reports.Store.Page(c.Request.Context(), q)
+	if err != nil {
 		return err
-	case !begun:
-		err = begin()
+	}
+	c.Header("Content-Type", "text/csv; charset=utf-8")
+	c.Header("Content-Disposition", `attachment; filename="latchkey-usage.csv"`)
+	w := csv.NewWriter(c.Writer)
+	err = w.Write([]string{"license_id", "customer_id", "validations", "failures", "devices", "max_devices",
+		"peak_concurrent", "utilisation", "last_seen", "risk_score", "anomalies", "expires_at", "slots"})
+	for err == nil {
+		if err = writeRows(w, page); err != nil || len(page) < q.Limit {
+			break
+		}
+		q.After = page[len(page)-1].LicenseID
+		httpx.Renew(c, longWork)
+		page, err = a.Reports.Store.Page(c.Request.Context(), q)
 	}
 	w.Flush()
-	return err
+	if err = cmp.Or(err, w.Error()); err != nil {
+		httpx.Report(c.Request.Context(), err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+func writeRows(w *csv.Writer, page []usage.LicenseUsage) error {
+	for i := range page {
+		if err := w.Write(csvRow(&page[i])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func csvRow(l *usage.LicenseUsage) []string {

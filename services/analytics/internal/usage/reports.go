@@ -45,25 +45,6 @@ func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
 	return newReport(q, facts), nil
 }
 
-// EachLicense calls each for every license of a report, whatever its length.
-func (r *Reports) EachLicense(ctx context.Context, q ReportQuery, each func(*LicenseUsage) error) error {
-	for {
-		page, err := r.Store.Page(ctx, q)
-		if err != nil {
-			return err
-		}
-		for i := range page {
-			if err := each(&page[i]); err != nil {
-				return err
-			}
-		}
-		if len(page) < q.Limit {
-			return nil
-		}
-		q.After = page[len(page)-1].LicenseID
-	}
-}
-
 // Dashboard is the state of the installation.
 func (r *Reports) Dashboard(ctx context.Context) (*Dashboard, error) {
 	now := r.Clock.Now()
