@@ -43,8 +43,8 @@ type Guard struct {
 }
 
 // NewGuard makes a guard. Let it learn of changes by OnEvent and OnGap. While auth is away, keys that were seen before
-// are good for cache.PeerAwayFor, 15 minutes, and where no invalidations arrive either for cache.UnlinkedFor, 5 seconds;
-// others are 503 SERVICE_UNAVAILABLE.
+// are good for cache.PeerAwayFor, 15 minutes, and where no invalidations arrive either for cache.UnlinkedFor, 5
+// seconds; others are 503 SERVICE_UNAVAILABLE.
 func NewGuard(source Source, opts Options) *Guard {
 	bounds := cache.Options{
 		Capacity: keysKept,

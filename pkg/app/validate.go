@@ -38,8 +38,8 @@ func (b Base) checkAddresses() error {
 		"listen at %s and %s", b.Addr, b.InternalAddr)
 }
 
-// CheckSecret finds a secret that is missing, that no header brings as it is, or in production too weak. s points to its
-// setting in cfg.
+// CheckSecret finds a secret that is missing, that no header brings as it is, or in production too weak. s points to
+// its setting in cfg.
 func (b Base) CheckSecret(cfg any, s *secret.Secret) error {
 	const want = "set 32 or more random characters, for example from: openssl rand -base64 48"
 	if *s == "" {

@@ -7,9 +7,9 @@ import (
 	"gorm.io/gorm"
 )
 
-// Edit changes rows of a table, a page at a time, in the order of a unique column. Rows that stay as they are are neither
-// locked nor written; one that is to change is read again under its lock, because another process may have changed it
-// since.
+// Edit changes rows of a table, a page at a time, in the order of a unique column. Rows that stay as they are are
+// neither locked nor written; one that is to change is read again under its lock, because another process may have
+// changed it since.
 type Edit[Row any] struct {
 	// Rows is a query for rows with the column Key, which ends with a condition; Args are its parameters.
 	Rows string

@@ -41,8 +41,8 @@ func requestFrom(ctx context.Context) *request {
 	return r
 }
 
-// extend lets the request take d from a start, and its answer arrive after that. A context taken from c before keeps its
-// earlier deadline.
+// extend lets the request take d from a start, and its answer arrive after that. A context taken from c before keeps
+// its earlier deadline.
 func (r *request) extend(c *gin.Context, start time.Time, d time.Duration) {
 	ctx, before := newDeadlineContext(r.ctx, start, d), r.cancel
 	r.cancel = func() {

@@ -3,9 +3,9 @@ package adminkey
 import "slices"
 
 // Role is what an admin key may do. Each role may do everything the one below it may. Which role each route needs is in
-// internal/api/routes.go. What else another role touches: ranks, the CHECK of the table admin_keys (by a migration), Role
-// in proto/openapi/admin.yaml, and where it is above Owner ownerRole of the Spectra dialect of license; CONTRIBUTING.md
-// has the recipe.
+// internal/api/routes.go. What else another role touches: ranks, the CHECK of the table admin_keys (by a migration),
+// Role in proto/openapi/admin.yaml, and where it is above Owner ownerRole of the Spectra dialect of license;
+// CONTRIBUTING.md has the recipe.
 type Role string
 
 // The roles, weakest first.

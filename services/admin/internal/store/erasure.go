@@ -29,8 +29,8 @@ func (r *erasureRow) erasure() audit.Erasure {
 	}}
 }
 
-// Erase implements audit.Log. It is noted first: entries that are appended later see the note, and those before are here
-// to be cleaned (see awaitNotes). It may be repeated.
+// Erase implements audit.Log. It is noted first: entries that are appended later see the note, and those before are
+// here to be cleaned (see awaitNotes). It may be repeated.
 func (s *Store) Erase(ctx context.Context, x audit.Erasure) error {
 	row := erasureRow{x.LicenseID, x.Previous, x.Salt, x.CustomerID, x.At, x.Had}
 	err := s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {

@@ -1,5 +1,5 @@
-// Command detectordocs writes the table of docs/detection.md from what the detectors say of themselves; scripts/gen runs
-// it.
+// Command detectordocs writes the table of docs/detection.md from what the detectors say of themselves; scripts/gen
+// runs it.
 package main
 
 import (

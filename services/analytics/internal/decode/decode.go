@@ -84,8 +84,8 @@ func readMessage(e *usage.Event, msg protoreflect.Message) (err error) {
 	return err
 }
 
-// readSnapshot takes over the state of the license, after the members beside it: what it leaves out the license does not
-// have. The expires_at of a license file, for example, is the end of the file.
+// readSnapshot takes over the state of the license, after the members beside it: what it leaves out the license does
+// not have. The expires_at of a license file, for example, is the end of the file.
 func readSnapshot(e *usage.Event, msg protoreflect.Message) error {
 	field := snapshotField(msg)
 	if field == nil || !msg.Has(field) {

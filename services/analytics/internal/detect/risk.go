@@ -56,8 +56,8 @@ const maxEvidence = 0.99
 // halfLife is how fast evidence fades.
 const halfLife = 14 * 24 * time.Hour
 
-// weightOf is how much a finding of full strength says of abuse. The weight of a kind stands in the file of its detector
-// (detectors.go lists them); one that no detector finds any more gets 0.3.
+// weightOf is how much a finding of full strength says of abuse. The weight of a kind stands in the file of its
+// detector (detectors.go lists them); one that no detector finds any more gets 0.3.
 func weightOf(k Kind) float64 {
 	if d := detectorOf(k); d != nil {
 		return d.weight

@@ -41,6 +41,18 @@ func (s *Store) Events(ctx context.Context, licenseID string, from, to time.Time
 	}
 }
 
+// NewestFrom implements usage.Log.
+func (s *Store) NewestFrom(ctx context.Context, licenseID string, from, to time.Time, n int) (time.Time, error) {
+	var rows []eventRow
+	err := s.db.Read(ctx).Table("events").Select("occurred_at").
+		Where("license_id = ? AND occurred_at >= ? AND occurred_at <= ?", licenseID, from, to).
+		Order("occurred_at DESC").Offset(n).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return from, db.Error(err)
+	}
+	return rows[0].OccurredAt.utc().Add(time.Microsecond), nil // the resolution of the column
+}
+
 // refused holds for events of refusals. These words are those of the index events_refusals.
 const refused = `type IN ('license.validation.failed', 'license.device_limit_exceeded', 'license.activation.refused',
 	'license.lease.denied')`

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
-// maxChecked bounds the events that one detection reads.
+// maxChecked bounds the events that one detection reads: three devices' heartbeats of a month, and some.
 const maxChecked = 200_000
 
 // Anomalies are the use cases of what looks like abuse: it is found and judged, and tells how risky licenses are.
@@ -43,7 +43,7 @@ func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (
 		return nil, err
 	}
 	now := a.Clock.Now()
-	if d, err = d.bounded(now); err != nil {
+	if d, err = a.bounded(ctx, l, d, now); err != nil {
 		return nil, err
 	}
 	findings, checked, err := a.detect(ctx, l, d)
@@ -68,13 +68,17 @@ func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (
 	}, nil
 }
 
-// bounded fills in the span that is checked when none is asked for.
-func (d Detection) bounded(now time.Time) (Detection, error) {
+// bounded fills in the span that is checked when none is asked for: then the newest events have to do where it holds
+// too many, as nobody could know.
+func (a *Anomalies) bounded(ctx context.Context, l *License, d Detection, now time.Time) (Detection, error) {
 	if d.To.IsZero() || d.To.After(now) {
 		d.To = now
 	}
 	if d.From.IsZero() {
-		d.From = d.To.AddDate(0, 0, -30)
+		month := d.To.AddDate(0, 0, -30)
+		from, err := a.Log.NewestFrom(ctx, l.ID, month, d.To, maxChecked)
+		d.From, d.newest = from, from.After(month)
+		return d, err
 	}
 	switch {
 	case !d.From.Before(d.To):
@@ -87,7 +91,7 @@ func (d Detection) bounded(now time.Time) (Detection, error) {
 
 func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]detect.Finding, Checked, error) {
 	engine, state, license := a.Engine.WithSensitivity(d.Sensitivity), &detect.LicenseState{}, l.Detectable()
-	checked := Checked{From: d.From, To: d.To}
+	checked := Checked{From: d.From, To: d.To, Truncated: d.newest}
 	snapshot, err := a.Log.SnapshotAt(ctx, l.ID, d.From)
 	if err != nil {
 		return nil, checked, err
@@ -97,7 +101,7 @@ func (a *Anomalies) detect(ctx context.Context, l *License, d Detection) ([]dete
 	}
 	var findings []detect.Finding
 	err = a.Log.Events(ctx, l.ID, d.From, d.To, func(e *Event) error {
-		if checked.Events++; checked.Events > maxChecked {
+		if checked.Events++; checked.Events > maxChecked && !d.newest { // a few may have come since bounded
 			return apierr.InvalidField("from", "the span holds more than 200000 events; choose a shorter one")
 		}
 		for _, f := range append(engine.License(state, license, e.Observation), state.Grown()...) {

@@ -18,6 +18,7 @@ func (l *License) Detectable() detect.License {
 type Detection struct {
 	From, To    time.Time
 	Sensitivity float64
+	newest      bool // From was chosen so that only as many events as may be checked follow
 }
 
 // Detected is what was looked at and what is known of the license in that span, found before or just now.
@@ -39,5 +40,7 @@ type Checked struct {
 	Events int       `json:"events"`
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
-	TookMS float64   `json:"took_ms"`
+	// Truncated says that From lies later than 30 days before To, because too many events lie between.
+	Truncated bool    `json:"truncated"`
+	TookMS    float64 `json:"took_ms"`
 }

@@ -30,6 +30,8 @@ type Store interface {
 type Log interface {
 	// Events calls each for the license's events in [from, to], in the order of time and id.
 	Events(ctx context.Context, licenseID string, from, to time.Time, each func(*Event) error) error
+	// NewestFrom is from when on the license has no more than n events in [from, to], so that they are the newest.
+	NewestFrom(ctx context.Context, licenseID string, from, to time.Time, n int) (time.Time, error)
 	// SnapshotAt is the license's last event before a moment that carries its whole state, or the first after it,
 	// because old events are dropped; nil where there is neither.
 	SnapshotAt(ctx context.Context, licenseID string, at time.Time) (*Event, error)

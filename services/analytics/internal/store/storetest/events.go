@@ -74,6 +74,24 @@ func receivedEvents(t *testing.T, s *consumer) {
 	if seen != total {
 		t.Errorf("received %d of %d events of the license", seen, total)
 	}
+	newest(t, s)
+}
+
+// newest demands of the events above, 4000 of now and 2000 of a minute before, that those of one time are all among the
+// newest or none.
+func newest(t *testing.T, s *consumer) {
+	from, minuteAgo := now.Add(-time.Hour), now.Add(-time.Minute)
+	for n, want := range map[int]time.Time{
+		6000: from, 7000: from, 5999: minuteAgo.Add(time.Microsecond), 4000: minuteAgo.Add(time.Microsecond),
+		3999: now.Add(time.Microsecond),
+	} {
+		if got, err := s.NewestFrom(t.Context(), id(1), from, now, n); err != nil || !got.Equal(want) {
+			t.Errorf("the newest %d events begin at %v, want %v: %v", n, got, want, err)
+		}
+	}
+	if got, err := s.NewestFrom(t.Context(), id(1), from, minuteAgo, 2000); err != nil || !got.Equal(from) {
+		t.Errorf("the events until a minute ago begin at %v: %v", got, err)
+	}
 }
 
 // snapshots demands the last event before a moment that tells the whole state of the license, or the first after it.
