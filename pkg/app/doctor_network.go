@@ -70,7 +70,7 @@ var brokerRemedies = []struct{ sign, remedy string }{
 		"correct user and password in LATCHKEY_AMQP_URL, or make the user: import what " +
 			"deploy/rabbitmq/definitions.sh prints"},
 	{"ACCESS_REFUSED", "the user lacks a permission: import what deploy/rabbitmq/definitions.sh prints"},
-	{"vhost", "make the virtual host and let the user in (rabbitmqctl add_vhost, set_permissions), or " +
+	{"vhost", "make the virtual host and let the user in (rabbitmqctl add_vhost, set_permissions -p), or " +
 		"correct the end of LATCHKEY_AMQP_URL"},
 	{"i/o timeout", "nothing answers there: look at the network and firewalls on the way"},
 }
