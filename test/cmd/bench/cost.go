@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -20,7 +21,33 @@ const (
 
 // cost measures on both engines what validations cost until analytics has stored them.
 func (b *bench) cost(ctx context.Context) error {
-	return b.onBoth(ctx, b.costOf)
+	return errors.Join(b.costOfBare(ctx), b.onBoth(ctx, b.costOf))
+}
+
+// costOfBare is what the steady pace alone costs: a process that sleeps between two requests is woken for each.
+func (b *bench) costOfBare(ctx context.Context) error {
+	bare, err := b.startBaseline(ctx)
+	if err != nil {
+		return err
+	}
+	defer bare.Kill()
+	steady := b.info("a bare gin handler, CPU per 10,000 at a steady 1,000/s", "s")
+	for range b.rounds {
+		before := cpuSeconds(bare.PID())
+		o, err := drive(ctx, b.bareTarget(), 0, paced(anyOf(licenses), steadyPerSecond, b.steadyTime()))
+		if err != nil {
+			return err
+		}
+		steady.add((cpuSeconds(bare.PID()) - before) / float64(max(o.requests, 1)) * 10_000)
+	}
+	return nil
+}
+
+func (b *bench) steadyTime() time.Duration {
+	if b.quick {
+		return steadyTimeInHaste
+	}
+	return steadyTime
 }
 
 func (b *bench) costOf(ctx context.Context, s *installation) error {
@@ -30,15 +57,11 @@ func (b *bench) costOf(ctx context.Context, s *installation) error {
 	}
 	fast := b.atMost(row{Name: s.name + ", CPU per 10,000 warm validations until stored", Unit: "s", Aim: &aim})
 	steady := b.atMost(row{Name: s.name + ", the same at a steady 1,000/s", Unit: "s", Aim: new(costAimSteady)})
-	took := steadyTime
-	if b.quick {
-		took = steadyTimeInHaste
-	}
 	for range b.rounds {
 		if err := b.costOfLoad(ctx, s, fast, each(licenses)); err != nil {
 			return err
 		}
-		if err := b.costOfLoad(ctx, s, steady, paced(anyOf(licenses), steadyPerSecond, took)); err != nil {
+		if err := b.costOfLoad(ctx, s, steady, paced(anyOf(licenses), steadyPerSecond, b.steadyTime())); err != nil {
 			return err
 		}
 	}
