@@ -140,8 +140,8 @@ var errNothingToRenew = ErrPerpetual.WithMessagef(
 
 // errTooManyOfPolicy is ErrTooMany where a policy selects the licenses.
 var errTooManyOfPolicy = apierr.InvalidField("policy",
-	"more than 10000 licenses have it; send change-policy to /licenses/bulk with filters that divide them, for example "+
-		"by created_before and created_after")
+	"more than 10000 licenses have it; send change-policy to /licenses/bulk with filters that divide them, for "+
+		"example by created_before and created_after")
 
 // errOfflineHours names the member because it is the only one of the call.
 var errOfflineHours = apierr.InvalidField("duration_hours", "must be from 1 to the license's max_offline_hours")
