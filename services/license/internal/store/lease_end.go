@@ -128,16 +128,16 @@ func (s *Store) keepBorrowed(tx *gorm.DB, left map[string]*licensing.Device, ch 
 	if len(left) == 0 {
 		return nil
 	}
-	now, err := s.leaseTime(tx)
-	if err != nil {
-		return err
-	}
 	var borrowed []struct {
 		DeviceID, HardwareID string
 		Until                db.Time
 	}
-	err = tx.Raw(borrowedBy, sql.Named("license", ch.License.ID), sql.Named("now", now),
+	err := tx.Raw(borrowedBy, sql.Named("license", ch.License.ID), sql.Named("now", leaseNow(s.db, s.clock)),
 		sql.Named("left", slices.Collect(maps.Keys(left)))).Scan(&borrowed).Error
+	if err != nil || len(borrowed) == 0 {
+		return err
+	}
+	now, err := s.leaseTime(tx)
 	for _, b := range borrowed {
 		if err == nil {
 			err = ch.GoesOn(left[b.DeviceID], b.HardwareID, b.Until.Time, now)
