@@ -102,7 +102,7 @@ func NewTokenQuota(c *Core, s TokenLimit) ratelimit.Quota {
 
 // NewTelemetry makes the recorder of the events that only count use; the service runs it. Operators see what it drops.
 func NewTelemetry(c *Core) *telemetry.Recorder {
-	t := telemetry.New(telemetry.Config{DB: c.DB, Pub: c.Bus, Backlog: c.Outbox.Pending, Log: c.Log})
+	t := telemetry.New(telemetry.Config{DB: c.DB, Pub: c.Bus, Backlog: c.Outbox.PendingUpTo, Log: c.Log})
 	c.Metrics.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "latchkey_telemetry_dropped_events_total",
 		Help: "Telemetry events that found no room: in the table while the broker was away or slow, or in " +

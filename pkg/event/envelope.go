@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 	"unicode/utf8"
 
@@ -26,14 +27,38 @@ var errInvalidUTF8 = errors.New("text is not UTF-8")
 
 // Encode writes the envelope around Data, which is taken as it is: it must be a JSON object.
 func (e Event) Encode() ([]byte, error) {
-	return e.append(make([]byte, 0, len(e.Data)+len(e.Subject)+len(e.Trace)+320))
+	return e.append(make([]byte, 0, e.size()))
 }
+
+// batchBytes is about how large a batch becomes at most: well below what Decode takes.
+const batchBytes = MaxEncoded / 2
+
+// Batches cuts events, in their order, into what EncodeBatch shall write at a time: at most so many, and no more than
+// Decode surely takes. An event that is larger alone is a batch by itself.
+func Batches(events []Event, most int) iter.Seq[[]Event] {
+	return func(yield func([]Event) bool) {
+		for len(events) > 0 {
+			n, size := 1, events[0].size()
+			for n < min(len(events), most) && size+events[n].size() <= batchBytes {
+				size += events[n].size()
+				n++
+			}
+			if !yield(events[:n]) {
+				return
+			}
+			events = events[n:]
+		}
+	}
+}
+
+// size is about how many bytes the event takes in a batch.
+func (e *Event) size() int { return len(e.Data) + len(e.Subject) + len(e.Trace) + 320 }
 
 // EncodeBatch writes a JSON array of the events.
 func EncodeBatch(events []Event) ([]byte, error) {
 	size := 2
 	for i := range events {
-		size += len(events[i].Data) + 320
+		size += events[i].size()
 	}
 	b := append(make([]byte, 0, size), '[')
 	for i := range events {

@@ -165,6 +165,13 @@ func (o *Outbox) Pending(ctx context.Context) (int, error) {
 	return n, db.Error(err)
 }
 
+// PendingUpTo is Pending, counted up to most: for those who ask often, while there may be millions.
+func (o *Outbox) PendingUpTo(ctx context.Context, most int) (n int, err error) {
+	const count = `SELECT count(*) FROM (SELECT 1 FROM outbox_unsent LIMIT ?) AS waiting`
+	err = o.db.Read(ctx).Raw(count, most).Scan(&n).Error
+	return n, db.Error(err)
+}
+
 // Oldest is when the event that waits longest to be sent happened; zero when none waits.
 func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	const oldest = `SELECT occurred_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox_unsent)`

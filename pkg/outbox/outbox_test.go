@@ -273,6 +273,9 @@ func TestWhatTheBusDoesNotConfirmIsSentAgain(t *testing.T) {
 			}
 			return nil
 		})
+		if n, err := o.PendingUpTo(t.Context(), 2); n != 2 || err != nil {
+			t.Errorf("%d of up to 2 are pending: %v", n, err)
+		}
 		if n, err := o.Pending(t.Context()); n != 3 || err != nil {
 			t.Fatalf("%d unsent while the bus is away, want 3 (%v)", n, err)
 		}

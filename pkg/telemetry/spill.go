@@ -24,9 +24,14 @@ const (
 	storeTimeout = 5 * time.Second
 	lookTimeout  = time.Second
 	// lease is how long a claimed batch is left to the process that claimed it; it is longer than publishing may take.
-	lease      = 60 * time.Second
-	claimRows  = 8
-	drainEvery = time.Second
+	lease = 60 * time.Second
+	// A claim is for some rows, which are as small as what comes in within flushEvery, of some events.
+	claimRows   = 200
+	claimEvents = 4000
+	// sumEvery is how old what is known of the amount of spilled events may be, sumEveryFull when that is too much.
+	sumEvery     = 10 * time.Second
+	sumEveryFull = time.Second
+	drainEvery   = time.Second
 	// lookEvery is after how many rounds the table is looked into though nothing was spilled here: another process may
 	// have been killed.
 	lookEvery = 10
@@ -83,28 +88,61 @@ func (r *Recorder) spill(ctx context.Context, batch []event.Event) {
 
 var errFull = errors.New("the table of telemetry put aside is full")
 
-// store writes a batch as a row. The caller holds mu.
+// store writes a batch, as a row unless it has large events. The caller holds mu.
 func (r *Recorder) store(ctx context.Context, batch []event.Event) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	const (
-		stored = `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM telemetry_spill`
-		insert = `INSERT INTO telemetry_spill (events, bytes, payload) VALUES (?, ?, ?)`
-	)
-	payload, err := event.EncodeBatch(batch)
-	if err != nil {
-		return err
-	}
-	return r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		var sum struct{ Events, Bytes int }
-		if err := tx.Raw(stored).Scan(&sum).Error; err != nil {
+	rows := make([]spilled, 0, 1)
+	added := amount{Events: len(batch)}
+	for part := range event.Batches(batch, len(batch)) {
+		payload, err := event.EncodeBatch(part)
+		if err != nil {
 			return err
 		}
-		if sum.Events+len(batch) > r.cfg.Cap || sum.Bytes+len(payload) > r.cfg.CapBytes {
-			return errFull
+		rows = append(rows, spilled{Events: len(part), Payload: string(payload)})
+		added.Bytes += len(payload)
+	}
+	if err := r.makeRoom(ctx, added); err != nil {
+		return err
+	}
+	const insert = `INSERT INTO telemetry_spill (events, bytes, payload) VALUES (?, ?, ?)`
+	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		for i := range rows {
+			if err := tx.Exec(insert, rows[i].Events, len(rows[i].Payload), rows[i].Payload).Error; err != nil {
+				return err
+			}
 		}
-		return tx.Exec(insert, len(batch), len(payload), string(payload)).Error
+		return nil
 	})
+	if err == nil {
+		r.known.add(added)
+	}
+	return err
+}
+
+// amount is what is spilled, or will be.
+type amount struct{ Events, Bytes int }
+
+func (a *amount) add(b amount) { a.Events, a.Bytes = a.Events+b.Events, a.Bytes+b.Bytes }
+
+// makeRoom fails with errFull where there is no room for more. It looks into the table now and then only, because that
+// reads all of it: what other processes have spilled or published since is not counted. The caller holds mu.
+func (r *Recorder) makeRoom(ctx context.Context, more amount) error {
+	after := r.known
+	after.add(more)
+	full := after.Events > r.cfg.Cap || after.Bytes > r.cfg.CapBytes
+	if age := time.Since(r.knownAt); age >= sumEvery || full && age >= sumEveryFull {
+		const stored = `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM telemetry_spill`
+		if err := r.cfg.DB.Read(ctx).Raw(stored).Scan(&r.known).Error; err != nil {
+			return db.Error(err)
+		}
+		r.knownAt = time.Now()
+		return r.makeRoom(ctx, more)
+	}
+	if full {
+		return errFull
+	}
+	return nil
 }
 
 // drain publishes what was spilled, here or by a process that is gone, until ctx ends.
@@ -151,17 +189,17 @@ func (r *Recorder) backlog(ctx context.Context) (int, error) {
 	if r.cfg.Backlog == nil {
 		return 0, nil
 	}
-	return r.cfg.Backlog(ctx)
+	return r.cfg.Backlog(ctx, fewWaiting+1)
 }
 
 // drainSome publishes the oldest rows that nobody else has claimed, and returns how many.
 func (r *Recorder) drainSome(ctx context.Context) (int, error) {
-	rows, claim, err := r.claim(ctx)
-	if err != nil || len(rows) == 0 {
+	c, err := r.claim(ctx)
+	if err != nil || len(c.rows) == 0 {
 		return 0, err
 	}
 	var events []event.Event
-	for _, row := range rows {
+	for _, row := range c.rows {
 		decoded, err := event.Decode([]byte(row.Payload))
 		if err != nil {
 			r.drop(row.Events, err, &r.nextLine)
@@ -169,11 +207,11 @@ func (r *Recorder) drainSome(ctx context.Context) (int, error) {
 		events = append(events, decoded...)
 	}
 	if err := r.publish(ctx, events); err != nil {
-		r.settle(ctx, `UPDATE telemetry_spill SET claim = NULL, claimed_until = NULL WHERE claim = ?`, claim)
+		r.settle(ctx, `UPDATE telemetry_spill SET claim = NULL, claimed_until = NULL`, c)
 		return 0, err
 	}
-	r.settle(ctx, `DELETE FROM telemetry_spill WHERE claim = ?`, claim)
-	return len(rows), nil
+	r.settle(ctx, `DELETE FROM telemetry_spill`, c)
+	return len(c.rows), nil
 }
 
 type spilled struct {
@@ -182,31 +220,57 @@ type spilled struct {
 	Payload string
 }
 
-func (r *Recorder) claim(ctx context.Context) (rows []spilled, claim string, err error) {
+// claimed are rows that this process publishes: those between first and last that have its mark.
+type claimed struct {
+	mark        string
+	first, last int64
+	rows        []spilled
+}
+
+func (r *Recorder) claim(ctx context.Context) (*claimed, error) {
 	const (
+		free = `SELECT seq, events FROM telemetry_spill WHERE claimed_until IS NULL OR claimed_until < ?
+			ORDER BY seq LIMIT ?`
 		take = `UPDATE telemetry_spill SET claim = ?, claimed_until = ?
-			WHERE seq IN (SELECT seq FROM telemetry_spill WHERE claimed_until IS NULL OR claimed_until < ?
-			ORDER BY seq LIMIT ?)
-			AND (claimed_until IS NULL OR claimed_until < ?)`
-		read = `SELECT events, payload FROM telemetry_spill WHERE claim = ? ORDER BY seq`
+			WHERE seq BETWEEN ? AND ? AND (claimed_until IS NULL OR claimed_until < ?)`
+		read = `SELECT events, payload FROM telemetry_spill WHERE seq BETWEEN ? AND ? AND claim = ? ORDER BY seq`
 	)
 	now := clock.System{}.Now()
-	claim = uuid.NewString()
-	err = r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		if err := tx.Exec(take, claim, now.Add(lease), now, claimRows, now).Error; err != nil {
+	c := &claimed{mark: uuid.NewString()}
+	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		var oldest []spilled
+		if err := tx.Raw(free, now, claimRows).Scan(&oldest).Error; err != nil || len(oldest) == 0 {
 			return err
 		}
-		return tx.Raw(read, claim).Scan(&rows).Error
+		c.first, c.last = oldest[0].Seq, lastOf(oldest)
+		if err := tx.Exec(take, c.mark, now.Add(lease), c.first, c.last, now).Error; err != nil {
+			return err
+		}
+		return tx.Raw(read, c.first, c.last, c.mark).Scan(&c.rows).Error
 	})
-	return rows, claim, err
+	return c, err
+}
+
+// lastOf is the last of rows up to which there are no more than claimEvents, or the first.
+func lastOf(rows []spilled) int64 {
+	last, events := rows[0].Seq, 0
+	for _, row := range rows {
+		if events += row.Events; events > claimEvents {
+			break
+		}
+		last = row.Seq
+	}
+	return last
 }
 
 // settle ends a claim, also when the process is to end. If that fails the claim runs out by itself, and the events are
 // sent twice: consumers know them.
-func (r *Recorder) settle(ctx context.Context, statement, claim string) {
+func (r *Recorder) settle(ctx context.Context, statement string, c *claimed) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error { return tx.Exec(statement, claim).Error })
+	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec(statement+` WHERE seq BETWEEN ? AND ? AND claim = ?`, c.first, c.last, c.mark).Error
+	})
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "a claim on telemetry could not be ended; it runs out by itself", "error", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,7 +25,7 @@ func TestSpilledEventsFollowTheChangesOfState(t *testing.T) {
 		var backlog, asked atomic.Int32
 		backlog.Store(3)
 		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t),
-			Backlog: func(context.Context) (int, error) {
+			Backlog: func(context.Context, int) (int, error) {
 				asked.Add(1)
 				return int(backlog.Load()), nil
 			}})
@@ -150,5 +152,48 @@ func TestTheClaimOfAKilledProcessRunsOut(t *testing.T) {
 		claim(time.Now().Add(-time.Second))
 		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
 		b.await(t, want)
+	})
+}
+
+// TestSmallRowsArePublishedTogether: a long outage leaves a row for each moment in which anything was recorded.
+func TestSmallRowsArePublishedTogether(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}, MaxBatch: 1})
+		stop := run(t, r)
+		record(r, 0, 450)
+		stop()
+		b := &bus{}
+		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
+		awaitSpilled(t, d, 0)
+		if n := len(b.subjects()); n != 450 {
+			t.Errorf("%d events were published", n)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if n := len(b.batches); n > 4 {
+			t.Errorf("450 rows were published in %d batches", n)
+		}
+	})
+}
+
+// TestLargeEventsAreSpilledAndRead: a batch of them is more than can be read in one piece.
+func TestLargeEventsAreSpilledAndRead(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		r := telemetry.New(telemetry.Config{DB: d, Pub: &bus{away: true}})
+		stop := run(t, r)
+		name := strings.Repeat("x", 10<<10)
+		var want []string
+		for i := range 500 {
+			want = append(want, strconv.Itoa(i))
+			r.Record("latchkey/license", want[i], at, &eventsv1.LicenseValidated{DeviceName: name})
+		}
+		stop()
+		b := &bus{}
+		again := telemetry.New(telemetry.Config{DB: d, Pub: b})
+		run(t, again)
+		b.await(t, want)
+		if n := r.Dropped() + again.Dropped(); n != 0 {
+			t.Errorf("%d events were dropped", n)
+		}
 	})
 }

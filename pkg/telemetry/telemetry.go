@@ -40,8 +40,8 @@ type Config struct {
 	// DB holds what is spilled; Migrations must have run on it.
 	DB  *db.DB
 	Pub bus.Publisher
-	// Backlog is how many changes of state wait to be published. What was spilled goes after them.
-	Backlog func(ctx context.Context) (int, error)
+	// Backlog is how many changes of state wait to be published, counted up to most. What was spilled goes after them.
+	Backlog func(ctx context.Context, most int) (int, error)
 	// Log records what is spilled and dropped; nil is silent.
 	Log *slog.Logger
 	// MaxBatch is how many events are published at once: 500, which is also the most.
@@ -63,6 +63,9 @@ type Recorder struct {
 	mu sync.Mutex // held while a batch is spilled and while the table is seen to be empty
 	// hasSpilled is true while spilled events wait: newer ones queue up behind them.
 	hasSpilled bool
+	// known is what was spilled at knownAt, and by this process since.
+	known   amount
+	knownAt time.Time
 }
 
 // New makes a recorder that sends nothing before Run.

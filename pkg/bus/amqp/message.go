@@ -34,34 +34,26 @@ func messages(events []event.Event, app string) ([]message, error) {
 		}
 	}
 	var made []message // of thousands of events a few, when they are telemetry
-	batches := map[string][]event.Event{}
-	flush := func(eventType string) error {
-		m, err := batchMessage(batches[eventType], app)
-		made, batches[eventType] = append(made, m), batches[eventType][:0]
-		return err
-	}
+	bulk := map[string][]event.Event{}
 	for i := range events {
 		e := &events[i]
-		if counts[e.Type] <= batchAbove {
-			m, err := singleMessage(*e, app)
+		if counts[e.Type] > batchAbove {
+			bulk[e.Type] = append(bulk[e.Type], *e)
+			continue
+		}
+		m, err := singleMessage(*e, app)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, m)
+	}
+	for _, same := range bulk {
+		for batch := range event.Batches(same, batchSize) {
+			m, err := batchMessage(batch, app)
 			if err != nil {
 				return nil, err
 			}
 			made = append(made, m)
-			continue
-		}
-		batches[e.Type] = append(batches[e.Type], *e)
-		if len(batches[e.Type]) == batchSize {
-			if err := flush(e.Type); err != nil {
-				return nil, err
-			}
-		}
-	}
-	for eventType, rest := range batches {
-		if len(rest) > 0 {
-			if err := flush(eventType); err != nil {
-				return nil, err
-			}
 		}
 	}
 	return made, nil
@@ -74,18 +66,21 @@ func invalidationsOf(events []event.Event, app string) ([]message, error) {
 	var made []message
 	for len(events) > 0 {
 		n := 1
-		for n < min(len(events), batchSize) && events[n].Type == events[0].Type {
+		for n < len(events) && events[n].Type == events[0].Type {
 			n++
 		}
-		if !event.IsTelemetry(events[0].Type) {
-			m, err := batchMessage(events[:n], app)
+		run := events[:n]
+		if events = events[n:]; event.IsTelemetry(run[0].Type) {
+			continue
+		}
+		for batch := range event.Batches(run, batchSize) {
+			m, err := batchMessage(batch, app)
 			if err != nil {
 				return nil, err
 			}
 			m.exchange, m.DeliveryMode = invalidations, amqp091.Transient
 			made = append(made, m)
 		}
-		events = events[n:]
 	}
 	return made, nil
 }
