@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
-// longWork is the time of the routes that may read all received events of a license.
+// longWork is the time of the routes that may read all received events of a license, or all licenses and devices.
 const longWork = 60 * time.Second
 
 // Deps is what the handlers work with.
@@ -36,7 +36,7 @@ func (a *API) Routes(r gin.IRouter) {
 	v1.POST("/licenses/:license_id/anomalies/detect", httpx.Timeout(longWork), httpx.Wrap(a.detect))
 	v1.GET("/licenses/:license_id/risk-score", httpx.Wrap(a.risk))
 	v1.GET("/reports/usage", httpx.Timeout(longWork), httpx.Wrap(a.report))
-	v1.GET("/dashboard", httpx.Wrap(a.dashboard))
+	v1.GET("/dashboard", httpx.Timeout(longWork), httpx.Wrap(a.dashboard))
 	v1.GET("/anomalies", httpx.Wrap(a.anomalies))
 	v1.PATCH("/anomalies/:anomaly_id", httpx.Wrap(a.judge))
 }

@@ -91,8 +91,11 @@ func readSnapshot(e *usage.Event, msg protoreflect.Message) error {
 	if field == nil || !msg.Has(field) {
 		return nil
 	}
-	e.Snapshot, e.Span = true, usage.Span{}
-	return readMessage(e, msg.Get(field).Message())
+	license := msg.Get(field).Message()
+	if e.Snapshot = true; license.Interface().(*eventsv1.License).GetTerms() != nil {
+		e.Span = usage.Span{}
+	}
+	return readMessage(e, license)
 }
 
 // snapshotField is the member that has the whole state of a license, nil where the message has none.

@@ -17,6 +17,8 @@ type Reports struct {
 	Clock clock.Clock
 	// Retention is how long received events are kept, 0 for ever.
 	Retention time.Duration
+
+	overviews overviews
 }
 
 // Window is the window of so many days that ends now.
@@ -48,7 +50,9 @@ func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
 // Dashboard is the state of the installation.
 func (r *Reports) Dashboard(ctx context.Context) (*Dashboard, error) {
 	now := r.Clock.Now()
-	overview, err := r.Store.Overview(ctx, now)
+	overview, err := r.overviews.load(ctx, func(ctx context.Context) (*Overview, error) {
+		return r.Store.Overview(ctx, now)
+	})
 	if err != nil {
 		return nil, err
 	}
