@@ -29,8 +29,8 @@ type Bus interface {
 	// Watch shows events to w until ctx ends (nil) or the bus is closed (ErrClosed). Nothing is kept for a watch that
 	// is away: see Watch.OnGap.
 	Watch(ctx context.Context, w Watch) error
-	// Vouch says to the watches of all services, every second and until ctx ends (nil) or the bus is closed
-	// (ErrClosed), that the bus takes what service publishes, as long as taken says so: see Source.
+	// Vouch tells all watches every second, while taken returns true, that the events of service are being accepted,
+	// until ctx ends (nil) or the bus is closed (ErrClosed): see Source.
 	Vouch(ctx context.Context, service string, taken func(context.Context) bool) error
 	// DeadLetters is the store of what the named queue gave up.
 	DeadLetters(queue string) DeadLetters
