@@ -24,6 +24,9 @@ func DeadLetters(queues ...string) *cobra.Command {
 				return &ArgumentError{fmt.Errorf("--queue has to be one of: %s", strings.Join(queues, ", "))}
 			}
 			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				if err := checkTakenIn(cmd, d); err != nil {
+					return err
+				}
 				return do(ctx, cmd, d.Bus.DeadLetters(queue), ids)
 			})
 		}
@@ -53,6 +56,16 @@ func DeadLetters(queues ...string) *cobra.Command {
 	group := commandGroup("dead-letters", "Events that could not be taken in", list, replay, drop)
 	group.PersistentFlags().StringVar(&queue, "queue", queue, "whose they are: "+strings.Join(queues, ", "))
 	return group
+}
+
+// checkTakenIn fails in maintenance mode, in which no consumer of the process takes in what cmd brings about. What only
+// lists may go on.
+func checkTakenIn(cmd *cobra.Command, d Deps) error {
+	if cmd.Name() != "list" && d.DB.ReadOnly() {
+		return fmt.Errorf("%s changes something, and LATCHKEY_MAINTENANCE is true: unset it for this command",
+			cmd.Name())
+	}
+	return nil
 }
 
 // runE is how cobra runs a command.

@@ -36,6 +36,9 @@ have taken in and drop it, so this is safe at any time. What is older they would
 				return &ArgumentError{Err: err}
 			}
 			return WithDeps(cmd, func(ctx context.Context, d Deps) error {
+				if err := checkTakenIn(cmd, d); err != nil {
+					return err
+				}
 				n, err := outbox.New(d.DB, Source(program)).Republish(ctx, d.Bus, from, func(sent, total int) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "\r%d of %d events", sent, total)
 				})

@@ -205,7 +205,8 @@ func doctor(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 	for _, svc := range s.services {
 		d.Of(svc.Name)
 		d.Address(ctx, svc.addrSetting(), svc.Name, svc.addr)
-		data, err := db.Open(ctx, db.Config{URL: s.databaseURL(svc.Name), Schema: svc.Name, MaxConns: 2})
+		data, err := db.Open(ctx, db.Config{URL: s.databaseURL(svc.Name), Schema: svc.Name, MaxConns: 2,
+			ReadOnly: s.settings.auth.Maintenance})
 		if err != nil {
 			d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
 			continue

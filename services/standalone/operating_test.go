@@ -42,6 +42,30 @@ func (d installation) buried() {
 	}
 }
 
+// TestOperatingInMaintenance: what would wait for consumers that rest is refused, what only looks goes on.
+func TestOperatingInMaintenance(t *testing.T) {
+	d := installation{t, t.TempDir()}
+	_, _, stop := start(t, anyPort(d.dir))
+	stop()
+	d.buried()
+	t.Setenv("LATCHKEY_MAINTENANCE", "true")
+	since := time.Now().Add(-time.Hour).Format(time.RFC3339)
+	for _, tt := range []struct {
+		code int
+		want string
+		args []string
+	}{
+		{0, "of a test", []string{"dead-letters", "list"}},
+		{1, "LATCHKEY_MAINTENANCE", []string{"dead-letters", "replay"}},
+		{1, "LATCHKEY_MAINTENANCE", []string{"republish", "--since", since}},
+		{0, "maintenance", []string{"doctor"}},
+	} {
+		if out, code := d.command(tt.args...); code != tt.code || !strings.Contains(out, tt.want) {
+			t.Errorf("%v: exit code %d, want %d and %q: %s", tt.args, code, tt.code, tt.want, out)
+		}
+	}
+}
+
 // TestOperating looks after a suite as docs/operations.md has it.
 func TestOperating(t *testing.T) {
 	d := installation{t, t.TempDir()}
