@@ -16,8 +16,9 @@ import (
 const procedures = "/latchkey."
 
 // maintain has e refuse, in maintenance mode, every request that may change something, before anybody looks at a
-// credential. The answers have the form of the group of their path. A request that is let through and writes
-// nevertheless is refused by the database, which is read-only.
+// credential. Which POSTs only read, and which GETs change something, says proto/openapi/reads.go. The answers have the
+// form of the group of their path. A request that is let through and writes nevertheless is refused by the database,
+// which is read-only.
 func (c *Core) maintain(e *gin.Engine) {
 	if !c.base.Maintenance {
 		return

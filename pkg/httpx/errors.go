@@ -18,9 +18,9 @@ import (
 // ErrorWriter answers with an error, status and body, in the form that the clients of some paths expect.
 type ErrorWriter func(c *gin.Context, e *apierr.Error)
 
-// WriteError answers with the documented body, or as Options.Errors says for the path, and ends the handler chain.
-// Anything that is not an *apierr.Error is a 500 (503 when a deadline passed) that leaks nothing; its cause goes to the
-// request's log line.
+// WriteError answers with the documented body, the status that package apierr gives to its kind, or as Options.Errors
+// says for the path, and ends the handler chain. Anything that is not an *apierr.Error is a 500 (503 when a deadline
+// passed) that leaks nothing; its cause goes to the request's log line.
 func WriteError(c *gin.Context, err error) {
 	write := func(c *gin.Context, e *apierr.Error) { writeJSON(c, e, nil) }
 	if r := requestFrom(c.Request.Context()); r != nil && r.errors != nil {

@@ -11,7 +11,9 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/errcode"
 )
 
-// Limit is an allowance; 0 means no limit in that window.
+// Limit is an allowance; 0 means no limit in that window. Those of API keys, and their defaults, are made in
+// services/auth/internal/credential/apikey_members.go, that of the tokens of a device is a setting
+// (pkg/app/clients.go).
 type Limit struct {
 	PerMinute, PerHour int
 	// Delay needs PerHour: it counts the calls of that window.

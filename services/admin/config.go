@@ -39,6 +39,6 @@ func (c *Config) checkAdminKey() error {
 	if err := c.CheckSecret(c, &c.AdminAPIKey); err != nil || adminkey.WellFormed(c.AdminAPIKey.Reveal()) {
 		return err
 	}
-	return config.Problemf(c, &c.AdminAPIKey, "must be up to 512 printable ASCII characters, and a key that begins with "+
-		"ak_ as the service makes them must be copied whole and without a mistake")
+	return config.Problemf(c, &c.AdminAPIKey, "must be up to 512 printable ASCII characters, and a key that begins "+
+		"with ak_ as the service makes them must be copied whole and without a mistake")
 }

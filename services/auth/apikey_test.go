@@ -36,7 +36,6 @@ func TestCreateAPIKey(t *testing.T) {
 			k.ExpiresAt != nil {
 			w.Errorf("defaults %+v", k)
 		}
-		w.createKey(`{"client_name": "a", "allowed_endpoints": ["/` + strings.Repeat("ß", 254) + `"]}`)
 		own := w.createKey(`{"client_name": "ß 漢", "allowed_endpoints": ["*"], "rate_limit": {"per_minute": 0, ` +
 			`"per": "address"}, "expires_at": "2099-12-31"}`)
 		if own.RateLimit.PerMinute != 0 || own.RateLimit.PerHour != 1000 || own.RateLimit.Per != "address" ||
@@ -278,4 +277,14 @@ func TestEndpointNotAllowed(t *testing.T) {
 			w.Errorf("no rate limit headers on 403: %v", a.header)
 		}
 	}
+}
+
+// TestEndpointsAreBoundedInCharacters, not in bytes, as names are.
+func TestEndpointsAreBoundedInCharacters(t *testing.T) {
+	w := onSQLite(t)
+	body := func(n int) string {
+		return `{"client_name": "a", "allowed_endpoints": ["/` + strings.Repeat("ß", n) + `"]}`
+	}
+	w.createKey(body(254))
+	w.call("POST", keyPath, asAdmin, body(255)).is(400, errcode.ValidationError)
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
-// DeadLetters implements bus.Bus. While one process lists or replays the dead letters of a queue, another does not see
-// those that the first has taken.
+// DeadLetters implements bus.Bus. When an event becomes a dead letter is decided by package delivery
+// (pkg/bus/internal), and how many are kept by proto/queues. While one process lists or replays the dead letters of a
+// queue, another does not see those that the first has taken.
 func (b *Bus) DeadLetters(queue string) bus.DeadLetters {
 	return &deadLetters{bus: b, queue: queue}
 }

@@ -5,7 +5,8 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Erasure is what the log must forget of a customer.
+// Erasure is what the log must forget of a customer. Which members that are says proto/erasure; entries that arrive
+// later are cleaned by store/erasure.go.
 type Erasure struct {
 	erasure.Rule
 	// LicenseID is a license that the customer has or had; empty for the entries that name the customer and no license.

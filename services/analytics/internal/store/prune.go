@@ -19,7 +19,8 @@ const (
 	addressesKept = 7 * 24 * time.Hour
 )
 
-// Prune forgets what has expired, in small portions, and returns how many rows.
+// Prune forgets what has expired, in small portions, and returns how many rows. The days of Expiry come from jobs.go of
+// the service.
 func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err error) {
 	for _, p := range []struct {
 		table, condition string

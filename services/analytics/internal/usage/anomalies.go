@@ -24,7 +24,8 @@ type Anomalies struct {
 	Clock  clock.Clock
 }
 
-// Judge notes what by says about an anomaly.
+// Judge notes what by says about an anomaly. What that does to the risk of later findings is detect.Feedback
+// (detect/risk.go).
 func (a *Anomalies) Judge(ctx context.Context, by *rpcv1.Actor, id string, j Judgment) (*Anomaly, error) {
 	id, ok := uid.Parse(id)
 	if !ok {

@@ -9,7 +9,7 @@ import (
 // HistoryDays is how many days of scores a risk answer carries.
 const HistoryDays = 30
 
-// Risk is a license's risk score and what it is made of.
+// Risk is a license's risk score and what it is made of: weights, levels and what feedback does are in detect/risk.go.
 type Risk struct {
 	LicenseID   string       `json:"license_id"`
 	GeneratedAt time.Time    `json:"generated_at"`

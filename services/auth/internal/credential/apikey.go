@@ -21,7 +21,8 @@ const (
 	maxGraceSeconds = int(maxGrace / time.Second)
 )
 
-// RateLimit is the allowance of a key; 0 means no limit in that window.
+// RateLimit is the allowance of a key; 0 means no limit in that window. Its defaults are in apikey_members.go, and who
+// spends it is pkg/apikey (guard.go).
 type RateLimit struct {
 	PerMinute, PerHour int
 	// Per is "key", or "address" where each client address has the allowance for itself.

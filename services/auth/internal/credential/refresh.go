@@ -13,8 +13,9 @@ import (
 
 // Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
 // family, since two parties hold it; so does the first one after what proved the user became void. Calls with one token
-// within repeatFor, 10 seconds, get one pair (family.go). Every refusal is INVALID_TOKEN, except that of an installation
-// which is itself not licensed (APPLIANCE_NOT_LICENSED). once is nil where the caller sent no Idempotency-Key.
+// within repeatFor, 10 seconds, get one pair (family.go). Every refusal is INVALID_TOKEN, except that of an
+// installation which is itself not licensed (APPLIANCE_NOT_LICENSED). once is nil where the caller sent no
+// Idempotency-Key.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")

@@ -32,7 +32,9 @@ type TokenDeps struct {
 	AdmitRefresh func(ctx context.Context, familyID string) error
 }
 
-// Tokens issues, refreshes and verifies the access and refresh tokens of devices. It is safe for concurrent use.
+// Tokens issues, refreshes and verifies the access and refresh tokens of devices. How long they live is in family.go;
+// whether a device may have them is decided by license (Devices; licensing/verdict.go there). It is safe for concurrent
+// use.
 type Tokens struct {
 	TokenDeps
 	access *token.Verifier

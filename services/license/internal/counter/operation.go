@@ -9,7 +9,8 @@ import (
 // with a blank: what the server counts by itself can be neither repeated nor undone by its id.
 const own = " "
 
-// OwnOperation is the id of an operation that the server names.
+// OwnOperation is the id of an operation that the server names. How long operations are remembered is
+// OperationRetention (consume.go).
 func OwnOperation(name string) string { return own + name }
 
 // KeyedOperation is the id of an operation that an Idempotency-Key names. scope says whose key that is: another device

@@ -21,8 +21,9 @@ type Erased struct {
 }
 
 // Erase gives a customer that has the version, where that is not nil, an opaque id, and deletes what is known of it and
-// of the persons on its licenses; the licenses, their devices and their counters stay. Other services carry out the
-// same when they receive the events. Errors: ErrNotFound, VERSION_MISMATCH.
+// of the persons on its licenses; the licenses, their devices and their counters stay. Which columns that is stands in
+// store/erasure.go, which members of events and audit entries in proto/erasure. Other services carry out the same when
+// they receive the events. Errors: ErrNotFound, VERSION_MISMATCH.
 func (s *Customers) Erase(
 	ctx context.Context, by *licensing.Actor, customerID string, version licensing.Versions,
 ) (Customer, error) {

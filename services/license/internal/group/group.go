@@ -1,5 +1,6 @@
 // Package group is what administrators do with groups: licenses that share limits. The rules of licensing ask the
-// limits.
+// limits: the row group_seat_free of licensing/verdict.go at an activation, licensing/group.go where a license comes
+// in.
 package group
 
 import (

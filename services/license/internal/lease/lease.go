@@ -1,6 +1,6 @@
-// Package lease holds the rules of floating licenses: how devices share slots by leases, which end by themselves
-// unless they are renewed. Who holds a slot is judged by the clock of the database, because those of processes
-// differ.
+// Package lease holds the rules of floating licenses: how devices share slots by leases, which end by themselves unless
+// they are renewed. Whether one is free is the row slot_free of licensing/verdict.go. Who holds a slot is judged by the
+// clock of the database, because those of processes differ.
 package lease
 
 import (

@@ -8,8 +8,9 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Heartbeat notes that a device is running. session is the client's object and its JSON, both nil if it sent none.
-// Errors as CheckHolder.
+// Heartbeat notes that a device is running; store/seen.go says when that is stored, heartbeatEvery (api/token.go) at
+// what pace clients are asked to call. session is the client's object and its JSON, both nil if it sent none. Errors as
+// CheckHolder.
 func (s *Seats) Heartbeat(
 	ctx context.Context, h Holder, c Client, session *structpb.Struct, sessionJSON []byte,
 ) (*License, error) {

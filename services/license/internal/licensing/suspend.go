@@ -20,7 +20,8 @@ type NewSuspension struct {
 // Suspend takes the use of a license away until it is reinstated; seats, tokens and history stay. On a suspended
 // license it changes reason and end. Every replica refuses once it hears of license.suspended (Watches in jobs.go), in
 // milliseconds, or after cache.UnlinkedFor where nothing is heard; a machine without a network, once it gets the next
-// revocation list. Errors: VALIDATION_ERROR, ErrNotFound, ErrVersionMismatch.
+// revocation list. What is refused first is the order of verdict.go (row not_suspended). Errors: VALIDATION_ERROR,
+// ErrNotFound, ErrVersionMismatch.
 func (s *Licenses) Suspend(ctx context.Context, by *Actor, licenseID string, n NewSuspension) (License, error) {
 	now := s.Clock.Now()
 	if err := n.check(now); err != nil {

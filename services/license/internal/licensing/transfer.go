@@ -161,7 +161,7 @@ func (l *License) isTransfer(known *Device) bool {
 	return l.rules().TransferLimit != nil && known == nil && l.FreedSeats > 0
 }
 
-// transfersLeft tells whether the license lets one more transfer pass.
+// transfersLeft tells whether the license lets one more transfer pass. The row transfers_left of verdict.go asks it.
 func (l *License) transfersLeft() bool {
 	limit := l.rules().TransferLimit
 	return limit == nil || l.TransfersUsed < *limit

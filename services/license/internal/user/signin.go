@@ -42,8 +42,8 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// SignIn proves a user by the password. Errors: ErrSignIn, licensing.ErrUserLocked, ratelimit.ErrExceeded,
-// apierr.ErrUnavailable.
+// SignIn proves a user by the password. What wrong ones cost is in guesses.go. Errors: ErrSignIn,
+// licensing.ErrUserLocked, ratelimit.ErrExceeded, apierr.ErrUnavailable.
 func (s *SignIns) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	proved, err := s.prove(ctx, a)
 	if err != nil {

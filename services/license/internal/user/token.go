@@ -45,7 +45,8 @@ func (t *Tokens) Issue(u *User) (token string, expiresAt time.Time) {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(b, mac.Sum[:]...)), expiresAt
 }
 
-// Check finds the user of a token. Errors: licensing.ErrCredentials for one that is not ours, has ended or is void.
+// Check finds the user of a token. Errors: licensing.ErrCredentials for one that is not ours, has ended or is void, as
+// setPassword (user.go) makes it.
 func (t *Tokens) Check(ctx context.Context, token string) (*licensing.User, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, tokenPrefix))
 	if err != nil || len(b) != payloadSize+macSize || !t.signed(b[:payloadSize], b[payloadSize:]) {
