@@ -241,20 +241,31 @@ func TestLicenseSpringOfflineHeld(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachWorld(t, func(w *world) {
 				s := w.licenseSpring("")
-				id, key := w.create(1, 0)
+				id, key := w.with(`"max_devices":1,"counters":[{"name":"consumptions","limit":9},` +
+					`{"name":"scans","limit":9}],"entitlements":[{"code":"scan","counter":"scans"}]`)
 				w.want(tt.give(w, id, key), http.StatusCreated, "")
 				s.object(s.carry("activate_offline", s.offline(key, "air", "", true)))
-				leave := s.offline(key, "air", `,"request":"deactivation"`, true)
+				leave := s.offline(key, "air", `,"request":"deactivation","consumptions":4,`+
+					`"product_features":[{"code":"scan","consumptions":2}]`, true)
+				counted := func(seats, consumptions, scans int) {
+					t.Helper()
+					w.inUse(id, seats)
+					w.wantUsed(id, "consumptions", consumptions)
+					w.wantUsed(id, "scans", scans)
+				}
 				s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
-				w.inUse(id, 1)
+				counted(1, 0, 0) // it comes again, and counts then
 				w.clock.Advance(25 * time.Hour)
 				if tt.forEver {
 					s.refused(s.carry("deactivate_offline", leave), 400, "offline_token_active")
-					w.inUse(id, 1)
+					counted(1, 0, 0)
 					return
 				}
 				s.word(s.carry("deactivate_offline", leave), "license_deactivated")
-				w.inUse(id, 0)
+				counted(0, 4, 2)
+				w.clock.Advance(26 * time.Hour)
+				s.word(s.carry("deactivate_offline", leave), "license_deactivated")
+				counted(0, 4, 2)
 			})
 		})
 	}

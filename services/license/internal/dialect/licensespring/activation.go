@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
@@ -246,17 +247,31 @@ func (d *Dialect) deviceID(ctx context.Context, s *subject) (string, error) {
 	return device.ID, nil
 }
 
-// deactivate frees the seat of the device, and its slot.
+// deactivate frees the seat of the device, and its slot, and counts what it says it consumed: both or neither.
 func (d *Dialect) deactivate(c *gin.Context, s *subject) error {
-	ctx := c.Request.Context()
-	if s.LeaseIsSeat() {
-		if err := d.Leases.ReleaseHeld(ctx, s.ID, s.client); err != nil {
-			return err
-		}
-		return word(c, "license_deactivated")
+	ctx, f := c.Request.Context(), apierr.Fields{}
+	if checkReported(f, "consumptions", s.sent.Consumptions); len(f) > 0 {
+		return f.Err()
 	}
-	if _, err := d.Seats.DeactivateOwn(ctx, s.key, s.client); err != nil {
+	if err := d.keepVariables(ctx, s); err != nil {
 		return err
 	}
-	return word(c, "license_deactivated")
+	err := d.Seats.Store.InTransaction(ctx, func(ctx context.Context) error {
+		if err := d.catchUp(ctx, s, nil, ""); err != nil {
+			return err
+		}
+		return d.leave(ctx, s)
+	})
+	if err != nil {
+		return err
+	}
+	return word(c, wordDeactivated)
+}
+
+func (d *Dialect) leave(ctx context.Context, s *subject) error {
+	if s.LeaseIsSeat() {
+		return d.Leases.ReleaseHeld(ctx, s.ID, s.client)
+	}
+	_, err := d.Seats.DeactivateOwn(ctx, s.key, s.client)
+	return err
 }

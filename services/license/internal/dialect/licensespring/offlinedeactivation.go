@@ -22,7 +22,7 @@ func (d *Dialect) deactivateBundleOffline(c *gin.Context, o *offlineCall) error 
 }
 
 // deactivateOffline frees the seat of a device that says, in a file, that it has given up its activation, also on a
-// license that has ended. What it consumed meanwhile is counted first, also beyond the limit: it has happened.
+// license that has ended.
 func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 	ctx := c.Request.Context()
 	before, err := d.before(ctx, o, offlineDeactivation)
@@ -32,12 +32,15 @@ func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 	if before != nil {
 		return word(c, string(before))
 	}
-	if err := d.catchUp(ctx, o); err != nil {
+	if err := d.keepVariables(ctx, o.subject); err != nil {
 		return err
 	}
 	raw, err := d.once(ctx, o, offlineDeactivation, func(ctx context.Context) ([]byte, error) {
+		if err := d.catchUp(ctx, o.subject, o.featureAmounts(), "offline "+o.signedName()); err != nil {
+			return nil, err
+		}
 		_, err := d.Seats.DeactivateReturned(ctx, o.subject.key, o.client)
-		return []byte("license_deactivated"), err
+		return []byte(wordDeactivated), err
 	})
 	if err != nil {
 		return err
@@ -45,32 +48,42 @@ func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 	return word(c, string(raw))
 }
 
-// catchUp counts what a device consumed without the server, once for each request, and keeps its variables.
-func (d *Dialect) catchUp(ctx context.Context, o *offlineCall) error {
+// wordDeactivated is the answer to each deactivation.
+const wordDeactivated = "license_deactivated"
+
+// catchUp counts what a device that leaves says it consumed, also beyond the limit: it has happened. It belongs in the
+// transaction that frees the seat, because a call that is refused is sent again. operation, unless empty, names it.
+func (d *Dialect) catchUp(ctx context.Context, s *subject, features map[string]int64, operation string) error {
 	consume := func(what string, u counter.Use) error {
-		u.OperationID, u.Happened = counter.OwnOperation("offline "+o.signedName()+" "+what), true
-		_, err := d.Counters.Consume(ctx, o.subject.key, o.client, u)
+		if u.Happened = true; operation != "" {
+			u.OperationID = counter.OwnOperation(operation + " " + what)
+		}
+		_, err := d.Counters.Consume(ctx, s.key, s.client, u)
 		return err
 	}
-	if t, n := mainCounter(o.License), o.subject.sent.Consumptions; t != nil && n != nil && *n != 0 {
+	if t, n := mainCounter(s.License), s.sent.Consumptions; t != nil && n != nil && *n != 0 {
 		if err := consume("", counter.Use{Amounts: map[string]int64{t.Name: *n}}); err != nil {
 			return err
 		}
 	}
-	amounts := o.featureAmounts()
-	for _, code := range slices.Sorted(maps.Keys(amounts)) {
-		if err := consume(code, counter.Use{Entitlement: code, Amount: amounts[code]}); err != nil {
+	for _, code := range slices.Sorted(maps.Keys(features)) {
+		if err := consume(code, counter.Use{Entitlement: code, Amount: features[code]}); err != nil {
 			return err
 		}
 	}
-	if len(o.subject.sent.Variables) == 0 {
+	return nil
+}
+
+// keepVariables keeps the variables of a device that leaves. Those that are refused do not keep the seat.
+func (d *Dialect) keepVariables(ctx context.Context, s *subject) error {
+	if len(s.sent.Variables) == 0 {
 		return nil
 	}
-	_, err := d.Seats.AddVariables(ctx, o.subject.key, o.client, o.subject.sent.Variables)
+	_, err := d.Seats.AddVariables(ctx, s.key, s.client, s.sent.Variables)
 	if err != nil && apierr.From(err).Kind.Status() >= http.StatusInternalServerError {
 		return err
 	}
-	return nil // variables that are refused do not keep the seat
+	return nil
 }
 
 // featureAmounts are what was consumed of each product feature, also where the file has one several times.

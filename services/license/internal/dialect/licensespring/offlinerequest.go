@@ -119,7 +119,7 @@ func (o *offlineRequest) check() error {
 // checkReported is checkAmount for what was consumed without the server, which gives nothing back.
 func checkReported(f apierr.Fields, name string, amount *int64) {
 	if checkAmount(f, name, amount); amount != nil && *amount < 0 {
-		f.Add(name, "must not be negative in a file")
+		f.Add(name, "must not be negative where a device leaves")
 	}
 }
 
