@@ -102,7 +102,10 @@ func (a *Appliance) change(ctx context.Context, machineID string, decide func(*I
 		if machineID != "" && i.MachineID != machineID {
 			return nil, errChanged
 		}
-		was = *i
+		if was = *i; i.Cloud != nil {
+			cloud := *i.Cloud
+			was.Cloud = &cloud // which decide changes
+		}
 		i.SeenAt = a.seen(i.SeenAt)
 		entry := decide(i)
 		is = *i

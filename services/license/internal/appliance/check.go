@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -39,7 +40,10 @@ func (a *Appliance) Check(ctx context.Context) error {
 		if now.Cloud == nil || now.Cloud.ID != i.Cloud.ID {
 			return nil
 		}
-		now.Cloud.hear(answer, asked, begun)
+		left, unseated := now.Cloud.Left, now.Cloud.Unseated
+		if now.Cloud.hear(answer, asked, begun); !slices.Equal(left, i.Cloud.Left) {
+			now.Cloud.Left, now.Cloud.Unseated = left, unseated // the seat is being moved
+		}
 		if asked == nil {
 			now.SeenAt = a.now() // the upstream stands for it
 		}
@@ -76,6 +80,9 @@ func (a *Appliance) see(ctx context.Context, i *Installation) error {
 func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.Cloud.timeout())
 	defer cancel()
+	if err := a.giveBack(ctx, i.Cloud); err != nil {
+		return Answer{}, err
+	}
 	call := a.Upstream.Validate
 	if i.Cloud.Unseated {
 		call = a.Upstream.Activate

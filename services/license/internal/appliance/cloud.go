@@ -21,6 +21,9 @@ type Cloud struct {
 	ConnectedAt time.Time
 	// Unseated says that the machine id has yet to be activated.
 	Unseated bool
+	// Left are other machine ids whose seats have yet to be given back, if they have some: earlier ones, and one that
+	// is to be the next.
+	Left []string
 	// HeardAt is when the call was made to which the upstream last said that the installation is licensed.
 	HeardAt time.Time
 	// Refusal is the error code of the last answer, empty for a good one.
@@ -86,7 +89,8 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 		c.Unseated = true
 		c.Failures++
 	case err == nil:
-		c.HeardAt, c.Refusal, c.Failures, c.Answer, c.Unseated = now, "", 0, answer, false
+		c.HeardAt, c.Refusal, c.Failures, c.Answer = now, "", 0, answer
+		c.Unseated, c.Left = false, nil
 	case errors.As(err, &refused):
 		c.Refusal, c.Failures = refused.Code, 0
 		c.Answer.ended(refused)
@@ -112,8 +116,11 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 	if err != nil {
 		return err
 	}
+	calls, cancel := context.WithTimeout(ctx, activateTime)
+	defer cancel()
+	_ = a.giveBack(calls, before.Cloud) // else the license may be full
 	begun := a.now()
-	answer, err := a.activate(ctx, account, before.MachineID, "")
+	answer, err := a.activate(calls, account, before.MachineID, "")
 	if err != nil {
 		return explained(err)
 	}

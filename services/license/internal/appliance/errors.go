@@ -54,8 +54,14 @@ func (e *NoAnswerError) Error() string {
 // Unwrap implements errors.
 func (e *NoAnswerError) Unwrap() error { return e.Err }
 
-// full tells whether the license has no seat left.
-func (e *RefusedError) full() bool { return e.Code == errcode.DeviceLimitExceeded }
+// full tells whether the license, its group or its user has no seat left.
+func (e *RefusedError) full() bool {
+	switch e.Code {
+	case errcode.DeviceLimitExceeded, errcode.GroupLimitExceeded, errcode.UserDeviceLimitExceeded:
+		return true
+	}
+	return false
+}
 
 // explained is a failure of the upstream as the owner sees it. Errors of the request itself stay as they are.
 func explained(err error) error {

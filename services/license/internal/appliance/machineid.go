@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -47,8 +48,11 @@ func (a *Appliance) rename(ctx context.Context, by *audit.Actor, from, to string
 		if i.Cloud == nil {
 			i.SeenAt = a.now() // no earlier file names the new id
 		}
-		if i.Cloud != nil {
-			tell(i.Cloud)
+		if c := i.Cloud; c != nil {
+			c.owe(was)
+			owed := slices.DeleteFunc(slices.Clone(c.Left), func(id string) bool { return id == to })
+			tell(c)
+			c.Left = owed
 		}
 		return audit.Entry(by, "appliance.generate_machine_id",
 			map[string]any{"machine_id": was}, map[string]any{"machine_id": to})
@@ -76,19 +80,42 @@ func (a *Appliance) renameSeated(
 func (c *Cloud) unseat() { c.Unseated = true }
 
 // move activates another machine id at the upstream. A license whose seats are all taken has that of the old id to
-// spare; it is taken again where the new id does not get it.
+// spare; it is taken again where the new id does not get it. What ends this process, or keeps the new id from being
+// written, is put in order by the next check: until then the old id counts as one to be activated, and the new one as
+// one whose seat is to be given back.
 func (a *Appliance) move(ctx context.Context, before *Installation, next string) (Answer, error) {
+	calls, cancel := context.WithTimeout(ctx, activateTime)
+	defer cancel()
 	account, licenseID := before.Cloud.Account, before.Cloud.Answer.LicenseID
-	answer, err := a.activate(ctx, account, next, licenseID)
+	if err := a.giveBack(calls, before.Cloud); err != nil {
+		return Answer{}, err
+	}
+	if err := a.moving(ctx, before, next); err != nil {
+		return Answer{}, err
+	}
+	answer, err := a.activate(calls, account, next, licenseID)
 	var refused *RefusedError
-	if err == nil || !errors.As(err, &refused) || !refused.full() || before.Cloud.Unseated {
+	if err == nil || !errors.As(err, &refused) || !refused.full() {
 		return answer, err
 	}
-	if left := a.Upstream.Deactivate(ctx, account, before.MachineID); left != nil {
+	if left := a.Upstream.Deactivate(calls, account, before.MachineID); left != nil {
 		return answer, err
 	}
-	if answer, err = a.activate(ctx, account, next, licenseID); err != nil {
-		_, _ = a.activate(context.WithoutCancel(ctx), account, before.MachineID, licenseID)
+	if answer, err = a.activate(calls, account, next, licenseID); err != nil {
+		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+		defer cancel()
+		_, _ = a.activate(again, account, before.MachineID, licenseID)
 	}
 	return answer, err
+}
+
+// moving notes that the seat is about to be moved. No check is due meanwhile.
+func (a *Appliance) moving(ctx context.Context, before *Installation, next string) error {
+	return a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
+		if c := i.Cloud; c != nil && c.ID == before.Cloud.ID {
+			c.owe(next)
+			c.Unseated, c.CheckDue = true, a.now().Add(claimSpare)
+		}
+		return nil
+	})
 }

@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -26,19 +27,54 @@ func (a *Appliance) activate(ctx context.Context, account Account, machineID, li
 	return answer, err
 }
 
-// leave gives the seat that an installation had at its upstream back, unless it is needed still. It is not needed that
-// the upstream learns of it: it can free the seat itself.
+// leave gives the seats that an installation had at its upstream back, unless they are needed still. It is not needed
+// that the upstream learns of it: it can free the seats itself.
 func (a *Appliance) leave(ctx context.Context, left *Installation) {
-	if left.Cloud == nil || left.Cloud.Unseated {
+	if left.Cloud == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
 	now, err := a.Store.Installation(ctx)
-	if err != nil || now != nil && now.sits(left) {
+	if err != nil {
 		return
 	}
-	_ = a.Upstream.Deactivate(ctx, left.Cloud.Account, left.MachineID)
+	for _, id := range append([]string{left.MachineID}, left.Cloud.Left...) {
+		if now == nil || !now.sits(&Installation{MachineID: id, Cloud: left.Cloud}) {
+			_ = a.Upstream.Deactivate(ctx, left.Cloud.Account, id)
+		}
+	}
+}
+
+// maxLeft is how many machine ids are remembered to give their seats back.
+const maxLeft = 8
+
+// owe notes that the seat of a machine id has yet to be given back. Of too many the first stays, which is the one that
+// had a seat for certain.
+func (c *Cloud) owe(machineID string) {
+	if slices.Contains(c.Left, machineID) {
+		return
+	}
+	if c.Left = append(slices.Clone(c.Left), machineID); len(c.Left) > maxLeft {
+		c.Left = slices.Delete(c.Left, 1, 2)
+	}
+}
+
+// giveBack gives the seats of other machine ids back that could not be given back before. A refusal says that there is
+// none, or none to be had.
+func (a *Appliance) giveBack(ctx context.Context, c *Cloud) error {
+	if c == nil || len(c.Left) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	for _, id := range c.Left {
+		err := a.Upstream.Deactivate(ctx, c.Account, id)
+		if refused := (*RefusedError)(nil); err != nil && !errors.As(err, &refused) {
+			return err
+		}
+	}
+	return nil
 }
 
 // sits tells whether an installation has the seat that another has or had. The ids of licenses are unique everywhere,

@@ -70,6 +70,7 @@ type heardColumn struct {
 	SeenAt      time.Time `json:"seen_at,omitzero"`
 	ConnectedAt time.Time `json:"connected_at,omitzero"`
 	Unseated    bool      `json:"unseated,omitempty"`
+	Left        []string  `json:"left,omitempty"`
 	HeardAt     time.Time `json:"heard_at,omitzero"`
 	Refusal     string    `json:"refusal,omitempty"`
 	Failures    int       `json:"failures,omitempty"`
@@ -89,6 +90,7 @@ func newHeard(i *appliance.Installation) heardColumn {
 		SeenAt:      i.SeenAt,
 		ConnectedAt: c.ConnectedAt,
 		Unseated:    c.Unseated,
+		Left:        c.Left,
 		HeardAt:     c.HeardAt,
 		Refusal:     c.Refusal,
 		Failures:    c.Failures,
@@ -106,6 +108,7 @@ func (s *sealedAccount) cloud(h *heardColumn) *appliance.Cloud {
 		ID:          s.ID,
 		ConnectedAt: h.ConnectedAt,
 		Unseated:    h.Unseated,
+		Left:        h.Left,
 		HeardAt:     h.HeardAt,
 		Refusal:     h.Refusal,
 		Failures:    h.Failures,
