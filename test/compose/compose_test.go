@@ -29,8 +29,9 @@ type compose struct {
 }
 
 type composeService struct {
-	Image string `yaml:"image"`
-	Build struct {
+	Image      string `yaml:"image"`
+	PullPolicy string `yaml:"pull_policy"`
+	Build      struct {
 		Context    string            `yaml:"context"`
 		Dockerfile string            `yaml:"dockerfile"`
 		Args       map[string]string `yaml:"args"`
@@ -145,6 +146,11 @@ func TestComposeGatesEveryServiceOnWhatItNeeds(t *testing.T) {
 		}
 		if service.Build.Args["SERVICE"] != name || service.Image != "latchkey/"+name {
 			t.Errorf("%s runs image %q built for %q", name, service.Image, service.Build.Args["SERVICE"])
+		}
+		for _, own := range []composeService{service, c.Services[name+"-migrate"]} {
+			if own.PullPolicy != "build" { // "docker compose pull" would bring what a stranger calls so
+				t.Errorf("the image of %s is pulled: %q", name, own.PullPolicy)
+			}
 		}
 	}
 	slices.Sort(want)

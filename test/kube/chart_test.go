@@ -29,18 +29,43 @@ var loadedChart = once(func(t *testing.T) *chart.Chart {
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded.Metadata.AppVersion = "1.4.0" // as a release has it
 	return loaded
 })
+
+// TestImagesAreNeverOfStrangers: the chart of a release takes the images of that release, and any other wants to be
+// told which, as "latest" on Docker Hub is not ours.
+func TestImagesAreNeverOfStrangers(t *testing.T) {
+	files, err := helm(t, nil)
+	if err != nil || !strings.Contains(files["latchkey/templates/deployment.yaml"],
+		"image: ghcr.io/latchkey-dev/latchkey/auth:1.4.0\n") {
+		t.Errorf("the chart of a release: %v\n%s", err, files["latchkey/templates/deployment.yaml"])
+	}
+	unreleased := *loadedChart(t)
+	metadata := *unreleased.Metadata
+	metadata.AppVersion, unreleased.Metadata = "unreleased", &metadata
+	if _, err := helmChart(t, &unreleased, nil); err == nil || !strings.Contains(err.Error(), "image.tag") {
+		t.Errorf("the chart of no release: %v", err)
+	}
+	if _, err := helmChart(t, &unreleased, map[string]any{"image": map[string]any{"tag": "x"}}); err != nil {
+		t.Error(err)
+	}
+}
 
 // helm renders the chart with a file of values, as helm install does for the release latchkey.
 func helm(t *testing.T, values map[string]any) (files map[string]string, err error) {
 	t.Helper()
+	return helmChart(t, loadedChart(t), values)
+}
+
+func helmChart(t *testing.T, c *chart.Chart, values map[string]any) (files map[string]string, err error) {
+	t.Helper()
 	release := chartutil.ReleaseOptions{Name: "latchkey", Namespace: "latchkey", Revision: 1, IsInstall: true}
-	all, err := chartutil.ToRenderValues(loadedChart(t), values, release, chartutil.DefaultCapabilities)
+	all, err := chartutil.ToRenderValues(c, values, release, chartutil.DefaultCapabilities)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Engine{Strict: true}.Render(loadedChart(t), all)
+	return engine.Engine{Strict: true}.Render(c, all)
 }
 
 // renderExamples renders the chart with each of its examples.
@@ -99,7 +124,7 @@ func TestChartAndKustomizeAgree(t *testing.T) {
 		overlay rendered
 		values  map[string]any
 	}{
-		{dev(t), map[string]any{"bundled": true}},
+		{dev(t), map[string]any{"bundled": true, "image": map[string]any{"registry": "", "tag": "latest"}}},
 		{prod(t), map[string]any{"image": image}},
 		{monitored(t), map[string]any{
 			"image": image, "monitoring": map[string]any{"enabled": true},
@@ -153,6 +178,7 @@ func comparable(t *testing.T, r rendered) map[string]any {
 var (
 	hashed  = regexp.MustCompile(`^(latchkey-[a-z]+-(settings|init|start))-[a-z0-9]{10}$`)
 	of1tool = regexp.MustCompile(`^(app.kubernetes.io/instance|annotations)$`)
+	latest  = regexp.MustCompile(`^(latchkey/[a-z]+):latest$`) // the same as without a tag
 )
 
 func withoutHash(name string) string { return hashed.ReplaceAllString(name, "$1") }
@@ -160,7 +186,7 @@ func withoutHash(name string) string { return hashed.ReplaceAllString(name, "$1"
 func simplified(v any) any {
 	switch v := v.(type) {
 	case string:
-		return withoutHash(v)
+		return latest.ReplaceAllString(withoutHash(v), "$1")
 	case []any:
 		for i := range v {
 			v[i] = simplified(v[i])

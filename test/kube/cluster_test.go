@@ -5,6 +5,7 @@ package kube
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -135,7 +136,8 @@ func (s *controllers) up(t *testing.T) {
 	script := inRoot(t, "deploy/kubernetes/up")
 	secrets := s.makesSecrets(t, "latchkey")
 	s.jobs(secrets)
-	s.must(t, "", script, "dev")
+	first := s.versioned(t, "first")
+	s.must(t, "", script, first)
 	if ended := s.ended(); len(ended) != 1+len(services) || ended[0] != "latchkey-secrets" {
 		t.Errorf("these Jobs ran: %v", ended)
 	}
@@ -145,14 +147,14 @@ func (s *controllers) up(t *testing.T) {
 	}
 	made := secretsNow()
 	s.jobs(secrets)
-	s.must(t, "", script, "dev")
+	s.must(t, "", script, first)
 	if secretsNow() != made || strings.Count(made, "latchkey-") < len(services) {
 		t.Error("the secrets are not those that the first run made")
 	}
 	s.wantRights(t)
 	s.jobs(failing("latchkey-license-migrate"))
 	before := s.generations(t, "latchkey")
-	out, err := s.run(t, "", script, s.changed(t))
+	out, err := s.run(t, "", script, s.versioned(t, "next"))
 	if err == nil || !strings.Contains(out, "the stage migrate failed, so nothing after it was touched") {
 		t.Errorf("with a failed migration: %v\n%s", err, out)
 	}
@@ -222,12 +224,14 @@ func failing(name string) func(*batchv1.Job) error {
 	}
 }
 
-// changed is a kustomization with another version than dev.
-func (s *controllers) changed(t *testing.T) string {
+// versioned is a kustomization of dev with the images of one version from a registry.
+func (s *controllers) versioned(t *testing.T, tag string) string {
 	t.Helper()
-	copied := copyManifests(t)
-	folder := filepath.Join(copied, "overlays/changed")
-	const text = "namespace: latchkey\nresources: [../dev]\nimages: [{name: latchkey/license, newTag: changed}]\n"
+	folder := filepath.Join(copyManifests(t), "overlays", tag)
+	text := "namespace: latchkey\nresources: [../dev]\nimages:\n"
+	for _, service := range services {
+		text += fmt.Sprintf("  - {name: latchkey/%s, newName: registry.example.com/%[1]s, newTag: %s}\n", service, tag)
+	}
 	if err := errors.Join(os.Mkdir(folder, 0o755),
 		os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600)); err != nil {
 		t.Fatal(err)
@@ -259,7 +263,7 @@ func (s *controllers) helm(t *testing.T) {
 	}
 	example := filepath.Join(chart, "examples/1-minimal.yaml")
 	s.jobs(s.makesSecrets(t, "helm"))
-	must("install", chart, "--values", example)
+	must("install", chart, "--values", example, "--set", "image.tag=first")
 	if ended := s.ended(); len(ended) != 1+len(services) || ended[0] != "shop-latchkey-secrets" {
 		t.Errorf("these Jobs ran: %v", ended)
 	}
@@ -275,7 +279,7 @@ func (s *controllers) helm(t *testing.T) {
 	}
 	s.jobs(s.makesSecrets(t, "helm"))
 	must("upgrade", chart, "--values", example, "--set", "image.tag=next")
-	if images := s.images(t); images["latchkey/license:next"] != 1 {
+	if images := s.images(t); images["ghcr.io/latchkey-dev/latchkey/license:next"] != 1 {
 		t.Errorf("the upgrade leads to %v", images)
 	}
 	must("rollback", "1")

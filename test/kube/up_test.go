@@ -68,7 +68,7 @@ func TestUpGoesStepByStep(t *testing.T) {
 		"dev":  {"!latchkey.dev/stage", "delete secrets", "secrets", "delete migrate", "migrate", "serve"},
 		"prod": {"!latchkey.dev/stage", "delete migrate", "migrate", "serve"},
 	} {
-		told, out, err := up(t, folder, completed)
+		told, out, err := up(t, folder, completed, "CONTEXT=kind-try")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -108,6 +108,16 @@ func TestUpStopsWhenAMigrationFails(t *testing.T) {
 func TestUpSaysWhatIsWrong(t *testing.T) {
 	if _, out, err := up(t, "staging", completed); err == nil || !strings.Contains(out, "there is no ") {
 		t.Errorf("it ends with %v:\n%s", err, out)
+	}
+}
+
+// TestUpRefusesImagesOfStrangers: a cluster that got no images from up would pull latchkey/auth from Docker Hub.
+func TestUpRefusesImagesOfStrangers(t *testing.T) {
+	for _, context := range []string{"somewhere", "docker-desktop", "k3d-try"} {
+		told, out, err := up(t, "dev", completed, "CONTEXT="+context)
+		if err == nil || !strings.Contains(out, "name those of your registry") || len(told) > 0 {
+			t.Errorf("%s: it ends with %v, and told %q:\n%s", context, err, told, out)
+		}
 	}
 }
 

@@ -35,7 +35,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "latchkey.image" -}}
 {{- $image := .root.Values.image -}}
 {{- with $image.registry }}{{ . }}/{{ end }}{{ $image.repository }}/{{ .service }}
-{{- with $image.tag | default (ne .root.Chart.AppVersion "unreleased" | ternary .root.Chart.AppVersion "") }}:{{ . }}{{ end }}
+{{- $tag := $image.tag | default (ne .root.Chart.AppVersion "unreleased" | ternary .root.Chart.AppVersion "") -}}
+:{{ required "image.tag: this chart is of no release, so say which images it shall run (README.md)" $tag }}
 {{- end }}
 
 {{/* The Secret of a service, or "peers": root and of. */}}
