@@ -24,8 +24,8 @@ const (
 // Base is the settings that all services have; each embeds it in its Config.
 type Base struct {
 	Env          string `key:"env" default:"production" oneof:"production development" help:"production refuses weak secrets and keeps metrics internal; development does neither"`
-	Addr         string `key:"addr" form:"address" help:"host:port of the public API"`
-	InternalAddr string `key:"internal_addr" form:"address" help:"host:port for the peer services; never expose it"`
+	Addr         string `key:"addr" form:"address" help:"host:port of the public API; unset: every address of this computer, with the port of the service"`
+	InternalAddr string `key:"internal_addr" form:"address" help:"host:port for the peer services; never expose it; unset: 127.0.0.1 with the port of the service"`
 
 	DatabaseURL      string `key:"database_url" secret:"url" url:"postgres:// postgresql:// sqlite:" help:"postgres://user:password@host:5432/name; the service uses the schema of its own name"`
 	DatabaseMaxConns int    `key:"database_max_conns" default:"16" min:"1" max:"10000" help:"connections to the database that one process opens at most"`

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
@@ -195,6 +196,25 @@ func TestExposedConnections(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPlainPorts: whoever opens a port to other computers without TLS is told so in production.
+func TestPlainPorts(t *testing.T) {
+	for _, tt := range []struct {
+		env, addr, certificate string
+		want                   bool
+	}{
+		{Production, ":5004", "", true}, {Production, "0.0.0.0:5004", "", true}, {Production, "192.0.2.1:5004", "", true},
+		{Production, "127.0.0.1:5004", "", false}, {Production, "localhost:5004", "", false},
+		{Production, ":5004", "tls.crt", false}, {Development, ":5004", "", false},
+	} {
+		var logs buffer
+		Base{Env: tt.env}.WarnPlain(t.Context(), slog.New(slog.NewTextHandler(&logs, nil)),
+			server.Server{Addr: tt.addr, Setting: "LATCHKEY_ADDR", TLSCert: tt.certificate})
+		if warned := strings.Contains(logs.String(), "level=WARN"); warned != tt.want {
+			t.Errorf("%+v: warned %v: %s", tt, warned, logs.String())
+		}
 	}
 }
 

@@ -201,10 +201,12 @@ func (p *program) serve(ctx context.Context, d Deps) error {
 	if err != nil {
 		return err
 	}
-	listening, err := server.Listen(p.base().Servers(svc)...)
+	ports := p.base().Servers(svc)
+	listening, err := server.Listen(ports...)
 	if err != nil {
 		return err
 	}
+	p.base().WarnPlain(ctx, d.Log, ports[0])
 	if public(p.base().InternalAddr) {
 		d.Log.Warn("the internal port can be reached from other computers: make sure that only the peer services can",
 			"address", p.base().InternalAddr, "setting", "LATCHKEY_INTERNAL_ADDR")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 )
 
 // WarnExposed says once, at the start in production, which connections of the settings may carry secrets unencrypted
@@ -18,6 +19,17 @@ func (b Base) WarnExposed(ctx context.Context, log *slog.Logger) {
 	for setting, host := range b.exposed() {
 		log.WarnContext(ctx, "a connection is not encrypted: use TLS unless the network is private",
 			"setting", setting, "host", host)
+	}
+}
+
+// WarnPlain says, at the start in production, which of the public ports take credentials by plain HTTP from other
+// computers: behind a proxy with TLS that is as it should be, and open to all it is not.
+func (b Base) WarnPlain(ctx context.Context, log *slog.Logger, ports ...server.Server) {
+	for _, s := range ports {
+		if b.Env == Production && s.TLSCert == "" && public(s.Addr) {
+			log.WarnContext(ctx, "other computers can send credentials by plain HTTP: let only a proxy with TLS reach this "+
+				"port, or name a certificate in LATCHKEY_TLS_CERT_FILE", "setting", s.Setting, "address", s.Addr)
+		}
 	}
 }
 

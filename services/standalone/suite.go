@@ -228,10 +228,12 @@ func (s *suite) close() error {
 // serve answers until ctx ends or something fails. It calls ready, with the addresses by service, once requests are
 // answered.
 func (s *suite) serve(ctx context.Context, ready func(ctx context.Context, urls map[string]string) error) error {
-	listening, err := server.Listen(s.servers(func(svc *service) http.Handler { return svc.running.Handler() })...)
+	ports := s.servers(func(svc *service) http.Handler { return svc.running.Handler() })
+	listening, err := server.Listen(ports...)
 	if err != nil {
 		return err
 	}
+	s.settings.auth.WarnPlain(ctx, s.log, ports...)
 	urls := map[string]string{}
 	for _, svc := range s.services {
 		urls[svc.Name] = listening.URL(svc.Name)

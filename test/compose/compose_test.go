@@ -19,6 +19,7 @@ import (
 
 // compose is the part of docker-compose.yml that says what runs and how.
 type compose struct {
+	Name     string                    `yaml:"name"`
 	Services map[string]composeService `yaml:"services"`
 	Networks map[string]struct {
 		Internal bool `yaml:"internal"`

@@ -75,6 +75,35 @@ func TestNetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 	}
 }
 
+// TestOneSettingPublishesApplicationsAlone: who opens what applications call does not open administration.
+func TestOneSettingPublishesApplicationsAlone(t *testing.T) {
+	values := makeSecrets(t)
+	values["LATCHKEY_BIND"] = "0.0.0.0"
+	open := map[string]bool{}
+	for name, service := range loadCompose(t, values).Services {
+		for _, port := range service.Ports {
+			open[name] = open[name] || strings.HasPrefix(port, "0.0.0.0:")
+		}
+	}
+	for name, isOpen := range open {
+		if want := name == "auth" || name == "license"; isOpen != want {
+			t.Errorf("%s is published: %v", name, isOpen)
+		}
+	}
+}
+
+// TestATryLeavesProductionAlone: what a try keeps is kept elsewhere, as its passwords and keys are known to everybody.
+func TestATryLeavesProductionAlone(t *testing.T) {
+	raw, err := os.ReadFile(inRoot(t, "deploy/dev.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	project := readEnv(t, string(raw))["COMPOSE_PROJECT_NAME"]
+	if production := loadCompose(t, makeSecrets(t)).Name; project == "" || project == production {
+		t.Errorf("the project of a try is %q, and of production %q", project, production)
+	}
+}
+
 // secretSetting matches the settings that hold a secret.
 var secretSetting = regexp.MustCompile(`(PASSWORD|SECRET|DATABASE_URL|AMQP_URL|_KEY|_NEXT|_PREVIOUS)$`)
 
