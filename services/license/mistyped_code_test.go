@@ -18,7 +18,7 @@ func TestAMistypedCodeIsNamed(t *testing.T) {
 			"exports": got,
 			"studio?": w.users(http.MethodPost, "",
 				`{"product":"studios","customer_id":"acme","email":"a@example.com"}`),
-			"studio":  w.products(http.MethodPost, "", `{"code":"all","bundle":["default","studo"]}`),
+			"studio": w.products(http.MethodPost, "", `{"code":"all","bundle":["default","studo"]}`),
 		} {
 			if answer.status != http.StatusBadRequest || !strings.Contains(answer.raw, "did you mean "+says) {
 				t.Errorf("%s, want %s", answer.raw, says)

@@ -12,7 +12,8 @@ import (
 func TestChangesOfPoliciesAreJudgedWithTheRestOfThem(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		w.want(w.policies("POST", "", `{"code":"metered","starts_at":"2030-01-01",
-			"counters":[{"name":"exports"},{"name":"api"}],"entitlements":[{"code":"pdf","counter":"exports"}]}`), http.StatusCreated, "")
+			"counters":[{"name":"exports"},{"name":"api"}],"entitlements":[{"code":"pdf","counter":"exports"}]}`),
+			http.StatusCreated, "")
 		for _, refused := range []struct{ body, member, says string }{
 			{`{"expires_at":"2029-01-01"}`, "starts_at", "before expires_at"},
 			{`{"counters":[]}`, "counters", "the entitlement pdf"},
