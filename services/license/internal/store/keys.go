@@ -104,16 +104,6 @@ func (f *foundKey) ids(now time.Time) []string {
 	return []string{f.LicenseID}
 }
 
-// formerKeyRow mirrors the table former_keys.
-type formerKeyRow struct {
-	ID         string
-	LicenseID  string
-	KeyHash    []byte
-	KeySealed  []byte
-	MasterKey  string
-	ValidUntil time.Time
-}
-
 // writeKeys carries out what a change does to the keys of its license.
 func (s *Store) writeKeys(tx *gorm.DB, l *licensing.License, c *licensing.KeyChange) error {
 	switch {
