@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -65,12 +66,17 @@ type ResponseKeys struct {
 	store ResponseStore
 	clock clock.Clock
 	made  *cache.Cache[string, *ResponseKey]
+	mu    sync.Mutex // guards candidates
+	// candidates are the keys, by kind, that this process would have stored.
+	candidates map[string][]byte
 }
 
 // NewResponseKeys returns the keys that a store keeps.
 func NewResponseKeys(store ResponseStore, c clock.Clock) *ResponseKeys {
 	options := cache.Options{Capacity: 4, TTL: time.Hour, Stale: 24 * time.Hour}
-	return &ResponseKeys{store: store, clock: c, made: cache.New[string, *ResponseKey](options, c)}
+	return &ResponseKeys{
+		store: store, clock: c, made: cache.New[string, *ResponseKey](options, c), candidates: map[string][]byte{},
+	}
 }
 
 // ResponseKey is an RSA key.
@@ -92,11 +98,26 @@ func (s *ResponseKeys) Key(ctx context.Context, kind string) (*ResponseKey, erro
 	if !errors.Is(err, errNoKey) {
 		return key, err
 	}
-	made, err := rsa.GenerateKey(rand.Reader, responseBits)
+	candidate, err := s.candidate(kind)
 	if err != nil {
 		return nil, err
 	}
-	return parseResponseKey(s.store.AddResponseKey(ctx, kind, x509.MarshalPKCS1PrivateKey(made), s.clock.Now()))
+	return parseResponseKey(s.store.AddResponseKey(ctx, kind, candidate, s.clock.Now()))
+}
+
+// candidate is the key that becomes that of a kind if there is none yet. Anybody may ask for the public half, and while
+// the database takes no changes none is stored: so one is made, and kept for the next try.
+func (s *ResponseKeys) candidate(kind string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.candidates[kind] == nil {
+		made, err := rsa.GenerateKey(rand.Reader, responseBits)
+		if err != nil {
+			return nil, err
+		}
+		s.candidates[kind] = x509.MarshalPKCS1PrivateKey(made)
+	}
+	return s.candidates[kind], nil
 }
 
 func parseResponseKey(der []byte, err error) (*ResponseKey, error) {
