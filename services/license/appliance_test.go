@@ -245,6 +245,10 @@ func TestAnUnlicensedApplianceServesNoLicenses(t *testing.T) {
 		if spring.status != http.StatusBadRequest || spring.body["code"] != "appliance_not_licensed" {
 			w.t.Errorf("LicenseSpring: %d %s", spring.status, spring.raw)
 		}
+		tokens := w.call(http.MethodGet, "/api/v4/oauth_url?login_type=client_credentials", "")
+		if !strings.HasSuffix(fmt.Sprint(tokens.body["url"]), "/api/v4/oauth/token") {
+			w.t.Errorf("who gives a seat back is told %d %s", tokens.status, tokens.raw)
+		}
 		_, err := w.asAuth.CheckDevice(t.Context(), connect.NewRequest(&licensev1.CheckDeviceRequest{
 			LicenseId: id, HardwareId: "pc",
 		}))

@@ -73,6 +73,7 @@ var always = map[string]bool{
 	"POST /api/v4/deactivate_offline":         true,
 	"POST /api/v4/deactivate_bundle":          true,
 	"POST /api/v4/deactivate_bundle_offline":  true,
+	"GET /api/v4/oauth_url":                   true,
 	"POST /api/v4/oauth/token":                true,
 	"POST /api/v4/floating/release":           true,
 	"POST /api/v4/floating/feature_release":   true,
