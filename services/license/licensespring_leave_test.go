@@ -1,6 +1,10 @@
 package license_test
 
-import "testing"
+import (
+	"net/http"
+	"testing"
+	"time"
+)
 
 // TestLicenseSpringLeaves: what a device consumed without the server is counted with its deactivation, beyond the limit
 // too, and only if it leaves.
@@ -62,5 +66,60 @@ func TestLicenseSpringLeavesBundle(t *testing.T) {
 		s.list(s.post("activate_bundle", key, "pc", ""))
 		s.word(s.post("deactivate_bundle", key, "pc", `,"consumptions":4`), "license_deactivated")
 		w.wantUsed(id, "consumptions", 4)
+	})
+}
+
+// TestLicenseSpringLeavesBoth: a license that asks for no seat any more has the seat of a device from before freed, too.
+func TestLicenseSpringLeavesBoth(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.licenseSpring("")
+		id, key := w.with(`"floating":{"slots":1}`)
+		s.object(s.post("activate_license", key, "pc", ""))
+		w.update(id, `{"floating":{"slots":1,"activation":"none"}}`)
+		s.object(s.get("check_license", key, "pc"))
+		s.word(s.post("deactivate_license", key, "pc", ""), "license_deactivated")
+		w.inUse(id, 0)
+		s.object(s.post("activate_license", key, "other", ""))
+	})
+}
+
+// TestLicenseSpringReadOnlyFeature: the slot of the license is none of a product feature.
+func TestLicenseSpringReadOnlyFeature(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s, read := w.licenseSpring(""), w.licenseSpring(`,"read_only":true`)
+		_, key := w.with(`"features":["export"],"floating":{"slots":2}`)
+		s.object(s.post("activate_license", key, "pc", ""))
+		s.object(s.get("check_license", key, "pc"))
+		read.object(read.get("check_license", key, "pc"))
+		read.refused(read.get("check_license_feature", key, "pc", "feature", "export"), 400, "read_only_api_key")
+		s.object(s.get("check_license_feature", key, "pc", "feature", "export"))
+		read.object(read.get("check_license_feature", key, "pc", "feature", "export"))
+		s.word(s.post("floating/release", key, "pc", ""), "license_released")
+		read.refused(read.get("check_license", key, "pc"), 400, "read_only_api_key")
+	})
+}
+
+// TestLicenseSpringBorrowsUntil: a time without a zone is of UTC, and a date lasts to its end.
+func TestLicenseSpringBorrowsUntil(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		s := w.licenseSpring("")
+		_, key := w.with(`"floating":{"slots":1,"borrow_max_hours":72}`)
+		s.object(s.post("activate_license", key, "pc", ""))
+		at := w.clock.Now().UTC().Add(30 * time.Hour).Truncate(time.Second)
+		for text, want := range map[string]string{
+			at.Format("2006-01-02T15:04:05"):        at.Format("2006-01-02T15:04:05.000Z"),
+			at.Format("2006-01-02T15:04:05.000000"): at.Format("2006-01-02T15:04:05.000Z"),
+			at.Format(time.RFC3339):                 at.Format("2006-01-02T15:04:05.000Z"),
+			at.Format(time.DateOnly):                at.Format(time.DateOnly) + "T23:59:59.000Z",
+		} {
+			got := s.object(s.post("floating/borrow", key, "pc", `,"borrowed_until":"`+text+`"`))
+			if got["borrowed_until"] != want {
+				t.Errorf("%s: %v, want %s", text, got["borrowed_until"], want)
+			}
+		}
+		for _, bad := range []string{"0001-01-01T00:00:00Z", "0001-01-01T00:00:00", "0001-01-01", "30 hours"} {
+			s.refused(s.post("floating/borrow", key, "pc", `,"borrowed_until":"`+bad+`"`), http.StatusBadRequest,
+				"borrow_until_not_valid")
+		}
 	})
 }

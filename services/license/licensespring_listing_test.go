@@ -33,7 +33,7 @@ func TestLicenseSpringDeviceLicenses(t *testing.T) {
 		if whole[0]["license_key"] != key || whole[0]["customer"].(map[string]any)["email"] != "ada@example.com" {
 			t.Errorf("listed: %v", whole)
 		}
-		s.refused(s.ask(http.MethodGet, "device_licenses", ""), 400, "missing_parameters")
+		s.refused(s.ask(http.MethodGet, "device_licenses", ""), 400, "missing_hardware_id")
 		w.want(w.products(http.MethodPost, "", `{"code":"editor"}`), http.StatusCreated, "")
 		bound := w.licenseSpring(`,"server_side":true,"products":["editor"]`)
 		if all := bound.list(bound.ask(http.MethodGet, "device_licenses?hardware_id=pc", "")); len(all) != 0 {

@@ -129,6 +129,10 @@ func TestLicenseSpringTokensRefuse(t *testing.T) {
 		form = credentials(id, secret)
 		form.Set("grant_type", "password")
 		s.oauthRefused(w.tokens(form), 400, "unsupported_grant_type")
+		unknown := w.tokens(credentials("nobody", secret))
+		if got := unknown.Header().Get("WWW-Authenticate"); !strings.HasPrefix(got, "Basic realm=") {
+			t.Errorf("refused with %q", got)
+		}
 		token := w.oauthToken(id, secret)
 		s.refused(w.withToken(token, http.MethodPost, "activate_license", "{}"), 400, "read_only_api_key")
 		s.refused(w.withToken(token, http.MethodGet, "product_details?product=other", ""), 400, "unknown_product")

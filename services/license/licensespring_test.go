@@ -183,8 +183,8 @@ func TestLicenseSpringRefuses(t *testing.T) {
 		s.refused(s.ask(http.MethodPost, "activate_license", "{"), 400, "invalid_json")
 		s.refused(s.ask(http.MethodPost, "activate_license", `{"product":7}`), 400, "validation_error")
 		s.refused(s.ask(http.MethodPost, "activate_license", `{"product":"nope"}`), 400, "unknown_product")
-		s.refused(s.post("activate_license", key, "", ""), 400, "missing_parameters")
-		s.refused(s.post("activate_license", "", "pc", ""), 400, "missing_parameters")
+		s.refused(s.post("activate_license", key, "", ""), 400, "missing_hardware_id")
+		s.refused(s.post("activate_license", "", "pc", ""), 400, "license_key_required")
 		s.refused(s.post("activate_license", "LIC-NOBODY", "pc", ""), 400, "license_not_found")
 		s.refused(s.post("activate_license", key, "pc", `,"hostname":"`+strings.Repeat("x", 256)+`"`), 400,
 			"validation_error")

@@ -58,7 +58,7 @@ func TestLicenseSpringConsumption(t *testing.T) {
 			t.Errorf("given back: %v", back)
 		}
 		f := s.object(s.post("add_feature_consumption", key, "pc", `,"feature":"export","consumptions":2`))
-		if f["total_consumptions"] != 2.0 || f["id"] == f["license_id"] && f["id"] == 0.0 {
+		if f["total_consumptions"] != 2.0 || f["max_consumptions"] != 2.0 || f["id"] == 0.0 || f["license_id"] == 0.0 {
 			t.Errorf("feature: %v", f)
 		}
 		s.refused(s.post("add_feature_consumption", key, "pc", `,"feature":"export"`), 400, "not_enough_consumptions")
@@ -67,9 +67,16 @@ func TestLicenseSpringConsumption(t *testing.T) {
 		s.refused(s.post("add_feature_consumption", key, "pc", ""), 400, "missing_parameters")
 		checked := s.object(s.get("check_license_feature", key, "pc", "feature", "export",
 			"include_metadata_string", "true"))
-		if checked["feature_type"] != "consumption" || checked["total_consumptions"] != 2.0 ||
-			checked["metadata_string"] != "{}" {
+		if checked["metadata_string"] != "{}" {
 			t.Errorf("checked: %v", checked)
+		}
+		again := s.object(s.post("activate_license", key, "pc", ""))
+		for _, shown := range []any{checked, again["product_features"].([]any)[0]} {
+			f := shown.(map[string]any)
+			if f["feature_type"] != "consumption" || f["max_consumption"] != 2.0 || f["total_consumptions"] != 2.0 ||
+				f["max_consumptions"] != nil {
+				t.Errorf("feature: %v", f)
+			}
 		}
 		s.refused(s.get("check_license_feature", key, "pc", "feature", "none"), 400, "unsupported_product_feature")
 		plain, plainKey := w.create(1, 0)
@@ -131,6 +138,15 @@ func TestLicenseSpringVariables(t *testing.T) {
 		all := s.list(s.get("get_device_variables", key, "pc"))
 		if len(all) != 2 || all[0]["variable"] != "a" || all[1]["variable"] != "b" || all[0]["id"] == all[1]["id"] {
 			t.Errorf("variables: %v", all)
+		}
+		s.list(s.post("track_device_variables", key, "pc", `,"variables":{"cores":8,"fast":true,"gb":1.50}`))
+		for i, want := range []string{"1", "2", "8", "true", "1.50"} {
+			if all := s.list(s.get("get_device_variables", key, "pc")); all[i]["value"] != want {
+				t.Errorf("variables: %v, want %s", all, want)
+			}
+		}
+		for _, bad := range []string{`{}`, `[1]`, `null`} {
+			s.refused(s.post("activate_license", key, "pc", `,"variables":{"c":`+bad+`}`), 400, "validation_error")
 		}
 		s.refused(s.post("track_device_variables", key, "pc", ""), 400, "missing_parameters")
 		many := map[string]string{}
@@ -347,6 +363,8 @@ func TestLicenseSpringUsers(t *testing.T) {
 		s.refused(s.post("activate_license", key, "pc", ""), 400, "license_not_found") // another product
 		made := s.object(call("activate_license", "pc", `,"password":"`+thePassword+`"`))
 		s.verify("pc#ada@example.com#", made["license_signature"].(string))
+		both := call("activate_license", "pc", `,"license_key":"others","password":"`+thePassword+`"`)
+		s.verify("pc#ada@example.com#", s.object(both)["license_signature"].(string))
 		if made["license_key"] != nil || made["user"].(map[string]any)["email"] != "Ada@example.com" {
 			t.Errorf("activated: %v", made)
 		}

@@ -111,7 +111,7 @@ func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 		return err
 	}
 	isEnd := m.end || v.Type() == endType
-	t, ok := parseEnd(string(s))
+	t, ok := ParseEnd(string(s))
 	if !isEnd {
 		t.Time, ok = ParseTime(string(s))
 	}

@@ -39,7 +39,8 @@ type End struct {
 	Day bool
 }
 
-func parseEnd(s string) (End, bool) {
+// ParseEnd reads an End as Decode does, but takes the zero dates of languages.
+func ParseEnd(s string) (End, bool) {
 	t, ok := ParseTime(s)
 	_, err := time.Parse(time.DateOnly, s)
 	if err == nil {

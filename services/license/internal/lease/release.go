@@ -24,6 +24,13 @@ func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error)
 	})
 }
 
+// Held tells whether a client who is known to use the license has a live lease of it. It changes nothing.
+func (s *Leases) Held(ctx context.Context, licenseID string, c licensing.Client) (bool, error) {
+	h := Holder{c.HardwareID, c.SessionID}
+	p, err := s.Store.PeekLeases(ctx, Call{LicenseID: licenseID, Holder: h}, s.Seats.Clock.Now())
+	return err == nil && p.liveOf(h) != nil, err
+}
+
 // ReleaseHeld is Release for a client who is known to use the license. There may be no lease that it holds.
 func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.Client) error {
 	h := Holder{c.HardwareID, c.SessionID}

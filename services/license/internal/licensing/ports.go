@@ -117,6 +117,8 @@ type Reads interface {
 	// Devices reads a part of the devices of a license, latest activation first, and counts all: those that a user
 	// activated where userID is not nil. ErrNotFound.
 	Devices(ctx context.Context, licenseID string, userID *string, span Span) (Page[Device], error)
+	// SeatsOfUser counts the seats of a license that a user has taken.
+	SeatsOfUser(ctx context.Context, licenseID, userID string) (int, error)
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
 	// ErrUnknownDeviceID.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)

@@ -54,6 +54,14 @@ func (s *Store) Devices(
 	return page, translate(err)
 }
 
+// SeatsOfUser implements licensing.Reads.
+func (s *Store) SeatsOfUser(ctx context.Context, licenseID, userID string) (int, error) {
+	var n int64
+	err := s.db.Read(ctx).Table("devices").
+		Where("license_id = ? AND user_id = ? AND is_active", licenseID, userID).Count(&n).Error
+	return int(n), translate(err)
+}
+
 // Events implements licensing.Reads.
 func (s *Store) Events(
 	ctx context.Context, licenseID string, since time.Time, limit int,

@@ -173,7 +173,7 @@ func (d *Dialect) licenseNow(ctx context.Context, s *subject, deviceID string) (
 
 // signature is license_signature of an answer.
 func (s *subject) signature(key *integration.ResponseKey, validity *string) (string, error) {
-	return signed(key, licenseText(s.sent.HardwareID, s.sent.signedID(), validity))
+	return signed(key, licenseText(s.sent.HardwareID, s.signedID(), validity))
 }
 
 // check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the
@@ -207,8 +207,8 @@ func (d *Dialect) check(c *gin.Context, s *subject) error {
 func (d *Dialect) slot(c *gin.Context, s *subject, r lease.Request) (*lease.Grant, error) {
 	ctx := c.Request.Context()
 	if signerOf(c).Integration.ReadOnly {
-		held, err := d.Seats.Lookup.LeasedDevice(ctx, s.ID, s.client.HardwareID)
-		if err == nil && held == nil {
+		held, err := d.Leases.Held(ctx, s.ID, r.Client)
+		if err == nil && !held {
 			err = errNoSlot
 		}
 		return nil, err
@@ -268,9 +268,16 @@ func (d *Dialect) deactivate(c *gin.Context, s *subject) error {
 	return word(c, wordDeactivated)
 }
 
+// leave frees what the device has. Where a lease is the seat, it may have one from before the terms were changed, too.
 func (d *Dialect) leave(ctx context.Context, s *subject) error {
 	if s.LeaseIsSeat() {
-		return d.Leases.ReleaseHeld(ctx, s.ID, s.client)
+		if err := d.Leases.ReleaseHeld(ctx, s.ID, s.client); err != nil {
+			return err
+		}
+		device, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
+		if err != nil || device == nil || !device.IsActive {
+			return err
+		}
 	}
 	_, err := d.Seats.DeactivateOwn(ctx, s.key, s.client)
 	return err

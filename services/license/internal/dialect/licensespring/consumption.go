@@ -71,13 +71,13 @@ func (d *Dialect) addFeatureConsumption(c *gin.Context, s *subject) error {
 	}
 	used := map[string]int64{e.Counter: done.States[0].Used}
 	f := newFeature(&e, &done.License.Terms, n.Features[code], used)
-	if f.consumption == nil { // it lost its counter since the operation that is repeated
+	if f.featureConsumption == nil { // it lost its counter since the operation that is repeated
 		return licensing.ErrEntitlementMissing
 	}
 	return d.answer(c, featureConsumedBody{
 		ID:              f.ID,
 		LicenseID:       n.License,
-		consumption:     *f.consumption,
+		consumption:     consumption(*f.featureConsumption),
 		IsFloatingCloud: f.IsFloatingCloud,
 		FloatingUsers:   f.FloatingUsers,
 		Company:         company{companyID},

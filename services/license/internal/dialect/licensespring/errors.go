@@ -47,6 +47,7 @@ var (
 	errProductNotAllowed = invalid("api_key_product_not_allowed", "this API key is not for the product")
 	errUnknownProduct    = invalid("unknown_product", "there is no product with this short code")
 	errDisabledProduct   = invalid("disabled_product", "the product is switched off")
+	errNoHardwareID      = invalid("missing_hardware_id", "hardware_id is required")
 	errKeyRequired       = invalid("license_key_required", "licenses of this product are used by their license_key")
 	errUserRequired      = invalid("missing_parameters", "licenses of this product are used by username and password")
 	errNoConsumption     = invalid("license_type_not_allowed", "the license counts no consumption")
@@ -126,10 +127,13 @@ func WriteError(c *gin.Context, e *apierr.Error) {
 		body.Message = strings.Join(wrong(fields), "; ")
 	}
 	if status := oauthStatuses[e.Code]; status != 0 {
-		body.Status, body.Error, body.ErrorDescription = status, body.Code, body.Message
+		body.Status = status
+	}
+	if strings.TrimSuffix(c.Request.URL.Path, "/") == Path+tokenPath { // whatever it is: clients look for error there
+		body.Error, body.ErrorDescription = body.Code, body.Message
 	}
 	if body.Status == http.StatusUnauthorized {
-		c.Header("WWW-Authenticate", "Basic")
+		c.Header("WWW-Authenticate", `Basic realm="latchkey"`)
 	}
 	c.Data(body.Status, httpx.JSONType, printed(body))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // borrowedBody is the answer to a borrowing.
@@ -33,7 +34,7 @@ func (d *Dialect) borrowFeature(c *gin.Context, s *subject) error {
 func (d *Dialect) borrowAs(c *gin.Context, s *subject, r lease.Request) error {
 	ctx := c.Request.Context()
 	var err error
-	if r.BorrowUntil.At, err = s.borrowUntil(d.Clock.Now()); err != nil {
+	if r.BorrowUntil, err = s.borrowUntil(d.Clock.Now()); err != nil {
 		return err
 	}
 	g, err := d.Leases.CheckOut(ctx, s.key, r)
@@ -62,19 +63,22 @@ func (d *Dialect) borrowAs(c *gin.Context, s *subject, r lease.Request) error {
 
 // borrowUntil is what the client asks for, or as long as the license allows. A margin is left for the clock of the
 // database, which decides.
-func (s *subject) borrowUntil(now time.Time) (time.Time, error) {
-	if s.sent.BorrowedUntil != "" {
-		at, ok := jsonbody.ParseTime(s.sent.BorrowedUntil)
+func (s *subject) borrowUntil(now time.Time) (licensing.End, error) {
+	if text := s.sent.BorrowedUntil; text != "" {
+		end, ok := jsonbody.ParseEnd(text)
 		if !ok {
-			return time.Time{}, errBorrowUntil
+			end, ok = jsonbody.ParseEnd(text + "Z") // some languages print times of UTC without their zone
 		}
-		return at, nil
+		if !ok || end.IsZero() {
+			return licensing.End{}, errBorrowUntil
+		}
+		return licensing.End{At: end.Time, Day: end.Day}, nil
 	}
 	hours := 1 // of a license that allows none, which the verdict says
 	if s.Floating != nil && s.Floating.BorrowMaxHours > 0 {
 		hours = s.Floating.BorrowMaxHours
 	}
-	return now.Add(time.Duration(hours)*time.Hour - clockMargin), nil
+	return licensing.End{At: now.Add(time.Duration(hours)*time.Hour - clockMargin)}, nil
 }
 
 // clockMargin is how far the clock of the database may be behind ours.

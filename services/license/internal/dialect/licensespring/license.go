@@ -105,24 +105,36 @@ func newConsumption(t *licensing.CounterTerms, used int64) consumption {
 	return c
 }
 
+// featureConsumption is a counter as clients know it of a product feature, where one member is called otherwise.
+type featureConsumption struct {
+	MaxConsumptions            int64   `json:"max_consumption"`
+	TotalConsumptions          int64   `json:"total_consumptions"`
+	AllowUnlimitedConsumptions bool    `json:"allow_unlimited_consumptions"`
+	AllowNegativeConsumptions  bool    `json:"allow_negative_consumptions"`
+	AllowOverages              bool    `json:"allow_overages"`
+	MaxOverages                int64   `json:"max_overages"`
+	ResetConsumption           bool    `json:"reset_consumption"`
+	ConsumptionPeriod          *string `json:"consumption_period"`
+}
+
 // The types of product features.
 const (
-	featureActivation  = "activation"
-	featureConsumption = "consumption"
+	typeActivation  = "activation"
+	typeConsumption = "consumption"
 )
 
 // featureBody is an entitlement as clients know it.
 type featureBody struct {
-	ID              int64          `json:"id"`
-	Code            string         `json:"code"`
-	Name            string         `json:"name"`
-	FeatureType     string         `json:"feature_type"`
-	ExpiryDate      *string        `json:"expiry_date"`
-	IsFloating      bool           `json:"is_floating"`
-	IsFloatingCloud bool           `json:"is_floating_cloud"`
-	FloatingUsers   int            `json:"floating_users"`
-	Metadata        jsontext.Value `json:"metadata"`
-	*consumption    `json:",inline"`
+	ID                  int64          `json:"id"`
+	Code                string         `json:"code"`
+	Name                string         `json:"name"`
+	FeatureType         string         `json:"feature_type"`
+	ExpiryDate          *string        `json:"expiry_date"`
+	IsFloating          bool           `json:"is_floating"`
+	IsFloatingCloud     bool           `json:"is_floating_cloud"`
+	FloatingUsers       int            `json:"floating_users"`
+	Metadata            jsontext.Value `json:"metadata"`
+	*featureConsumption `json:",inline"`
 }
 
 func newFeature(e *licensing.Entitlement, t *licensing.Terms, id int64, counters map[string]int64) featureBody {
@@ -130,7 +142,7 @@ func newFeature(e *licensing.Entitlement, t *licensing.Terms, id int64, counters
 		ID:          id,
 		Code:        e.Code,
 		Name:        e.Name,
-		FeatureType: featureActivation,
+		FeatureType: typeActivation,
 		ExpiryDate:  stamp(e.ExpiresAt),
 		Metadata:    likeJavaScript(e.Metadata),
 	}
@@ -144,8 +156,8 @@ func newFeature(e *licensing.Entitlement, t *licensing.Terms, id int64, counters
 		}
 	}
 	if terms := t.Counter(e.Counter); terms != nil {
-		counted := newConsumption(terms, counters[terms.Name])
-		f.FeatureType, f.consumption = featureConsumption, &counted
+		counted := featureConsumption(newConsumption(terms, counters[terms.Name]))
+		f.FeatureType, f.featureConsumption = typeConsumption, &counted
 	}
 	return f
 }

@@ -34,7 +34,7 @@ func (d *Dialect) deviceLicenses(c *gin.Context) error {
 	}
 	hardwareID := jsonbody.Identifier(r.HardwareID)
 	if hardwareID == "" {
-		return missing("hardware_id")
+		return errNoHardwareID
 	}
 	ctx, by := c.Request.Context(), signerOf(c).Integration
 	products := by.Products
@@ -202,13 +202,8 @@ func (d *Dialect) customerUser(ctx context.Context, u *user.User, licenseID stri
 	if err != nil {
 		return customerUser{}, err
 	}
-	devices, err := d.Licenses.Devices(ctx, licenseID, nil, licensing.Span{Page: 1, PerPage: maxListed})
 	shown := newCustomerUser(u, n.License)
-	for _, device := range devices.Items {
-		if device.IsActive && device.UserID == u.ID {
-			shown.TotalActivations++
-		}
-	}
+	shown.TotalActivations, err = d.Licenses.SeatsOfUser(ctx, licenseID, u.ID)
 	return shown, err
 }
 

@@ -31,9 +31,12 @@ const signedPrefix = "signed "
 const maxParts = 16
 
 // errNotReadable says what the documentation says of whatever is no request.
-var errNotReadable = unauthenticated("authorization_missing_params",
-	"the request must be a JSON object in base64, with hardware_id, license_key or username, date, api_key and "+
-		"signature")
+var errNotReadable = lacks("the request must be a JSON object in base64")
+
+// lacks refuses an offline request, as the documentation words it.
+func lacks(what string) *apierr.Error {
+	return unauthenticated(errMissingParams.Code, "some parameters are missing in authorization: "+what)
+}
 
 // offlineRequest is a request that an application without a network wrote into a file.
 type offlineRequest struct {
@@ -109,9 +112,25 @@ func (o *offlineRequest) check() error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	if o.sent.HardwareID == "" || o.id() == "" || o.Date == "" || o.keyID() == "" || o.Signature == "" ||
-		strings.HasPrefix(o.RequestID, signedPrefix) {
-		return errNotReadable
+	if strings.HasPrefix(o.RequestID, signedPrefix) {
+		return lacks("request_id must not begin with " + signedPrefix)
+	}
+	return o.complete()
+}
+
+// complete refuses a request that lacks what every one has.
+func (o *offlineRequest) complete() error {
+	var absent []string
+	for _, p := range [][2]string{
+		{"license_key", o.id()}, {"hardware_id", o.sent.HardwareID}, {"date", o.Date}, {"api_key", o.keyID()},
+		{"signature", o.Signature},
+	} {
+		if p[1] == "" {
+			absent = append(absent, p[0])
+		}
+	}
+	if len(absent) > 0 {
+		return lacks(strings.Join(absent, ", "))
 	}
 	return nil
 }

@@ -3,10 +3,13 @@ package licensespring
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"mime/multipart"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/services/license/internal/integration"
 )
 
@@ -25,12 +28,30 @@ type offlineVectors struct {
 		Signature string
 		Body      string `json:"body_base64"`
 	} `json:"offline_v2"`
-	Answer struct {
-		SharedKey string `json:"shared_key"`
-		Covered   string `json:"covered_by_v2"`
-		Signature string `json:"license_signature_v2"`
-		Body      string `json:"response_body"`
-	} `json:"offline_response"`
+	Answer  offlineVector `json:"offline_response"`
+	Refresh offlineVector `json:"offline_refresh_file"`
+}
+
+// offlineVector is an answer, in Body, or a file.
+type offlineVector struct {
+	SharedKey string `json:"shared_key"`
+	APIKey    string `json:"api_key"`
+	Covered   string `json:"covered_by_v2"`
+	Body      string `json:"response_body"`
+	File      string `json:"file_base64"`
+}
+
+// text is the JSON of the answer or the file.
+func (v *offlineVector) text(t *testing.T) []byte {
+	t.Helper()
+	if v.Body != "" {
+		return []byte(v.Body)
+	}
+	text, err := base64.StdEncoding.DecodeString(v.File)
+	if err != nil || len(text) == 0 {
+		t.Fatalf("a vector without text: %v", err)
+	}
+	return text
 }
 
 func TestOfflineRequests(t *testing.T) {
@@ -66,19 +87,87 @@ func TestOfflineRequests(t *testing.T) {
 	}
 }
 
-// TestOfflineAnswer: without its last two members an answer is what license_signature_v2 covers.
-func TestOfflineAnswer(t *testing.T) {
+// TestOfflineAnswers: the signatures of answers and refresh files that another implementation made are what we make of
+// the same members.
+func TestOfflineAnswers(t *testing.T) {
 	var v offlineVectors
 	readVectors(t, &v)
-	if !v.verifies(t, []byte(v.Answer.Covered), v.Answer.Signature) {
-		t.Error("the vector does not verify")
+	for name, tt := range map[string]struct {
+		offlineVector
+		members []string // beside license_signature_v2, those that it does not cover
+	}{
+		"answer":       {v.Answer, []string{"license_signature"}},
+		"refresh file": {v.Refresh, nil},
+	} {
+		var said struct {
+			LicenseKey         string  `json:"license_key"`
+			HardwareID         string  `json:"hardware_id"`
+			Validity           *string `json:"validity_period"`
+			Date               string  `json:"date"`
+			OfflineSignature   string  `json:"offline_signature"`
+			LicenseSignature   string  `json:"license_signature"`
+			LicenseSignatureV2 string  `json:"license_signature_v2"`
+		}
+		text := tt.text(t)
+		if err := json.Unmarshal(text, &said); err != nil {
+			t.Fatal(err)
+		}
+		if !v.verifies(t, licenseText(said.HardwareID, said.LicenseKey, said.Validity), said.LicenseSignature) {
+			t.Errorf("%s: license_signature is over another text", name)
+		}
+		o := offlineRequest{sent: request{LicenseKey: said.LicenseKey, HardwareID: said.HardwareID}}
+		o.APIKey = v.Answer.APIKey
+		if got := sum(v.Answer.SharedKey, o.flatText(said.Date)); got != said.OfflineSignature {
+			t.Errorf("%s: offline_signature %s, want %s", name, got, said.OfflineSignature)
+		}
+		covered := without(t, text, append(tt.members, "license_signature_v2"))
+		if covered != tt.Covered || !v.verifies(t, []byte(covered), said.LicenseSignatureV2) {
+			t.Errorf("%s: license_signature_v2 covers %s, want %s", name, covered, tt.Covered)
+		}
 	}
+}
+
+// without is a text as clients print it again without some of its last members.
+func without(t *testing.T, text []byte, members []string) string {
+	t.Helper()
+	kept := string(likeJavaScript(text))
+	for _, name := range slices.Backward(append([]string{}, members...)) {
+		at := strings.LastIndex(kept, `,"`+name+`":`)
+		if at < 0 {
+			t.Fatalf("%s has no %s at its end", kept, name)
+		}
+		kept = kept[:at] + "}"
+	}
+	return kept
+}
+
+// TestOurOfflineAnswers: in what we answer the members that license_signature_v2 does not cover stand last.
+func TestOurOfflineAnswers(t *testing.T) {
 	body := offlineBody{HardwareID: "pc", OfflineSignature: "s=", licenseBody: licenseBody{CustomFields: []struct{}{}}}
-	covered := string(printed(body))
-	whole := string(printed(offlineSignatures{body, "one", "two"}))
-	want := strings.TrimSuffix(covered, "}") + `,"license_signature":"one","license_signature_v2":"two"}`
-	if whole != want {
-		t.Errorf("%s, want %s", whole, want)
+	answer := printed(offlineSignatures{body, "one", "two"})
+	if got := without(t, answer, []string{"license_signature", "license_signature_v2"}); got != string(printed(body)) {
+		t.Errorf("the answer is signed over %s, clients look at %s", printed(body), got)
+	}
+	file := refreshFile{offlineBody: body, LicenseSignature: "one"}
+	covered := string(printed(file))
+	file.LicenseSignatureV2 = "two"
+	if got := without(t, printed(file), []string{"license_signature_v2"}); got != covered ||
+		!strings.HasSuffix(covered, `,"license_signature":"one"}`) {
+		t.Errorf("the file is signed over %s, clients look at %s", covered, got)
+	}
+}
+
+// TestOfflineRefusalsSayWhat is missing, in the words of the documentation.
+func TestOfflineRefusalsSayWhat(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"date":"d","signature":"s"}`:                     "license_key, hardware_id, api_key",
+		`{"username":"u","hardware_id":"h","api_key":"a"}`: "date, signature",
+	} {
+		_, err := readOffline("", []byte(base64.StdEncoding.EncodeToString([]byte(body))))
+		want = "some parameters are missing in authorization: " + want
+		if e := apierr.From(err); e.Code != "authorization_missing_params" || e.Message != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
 	}
 }
 

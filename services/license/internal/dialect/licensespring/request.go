@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -41,12 +42,14 @@ type request struct {
 	// LicenseID is the number of one of the licenses of a user.
 	LicenseID int64 `json:"license_id"`
 
-	OSVersion  string            `json:"os_ver" text:"identifier"`
-	Hostname   string            `json:"hostname" text:"identifier"`
-	OSHostname string            `json:"os_hostname" text:"identifier"`
-	AppVersion string            `json:"app_ver" text:"identifier"`
-	IsVM       bool              `json:"is_vm"`
-	Variables  map[string]string `json:"variables"`
+	OSVersion  string `json:"os_ver" text:"identifier"`
+	Hostname   string `json:"hostname" text:"identifier"`
+	OSHostname string `json:"os_hostname" text:"identifier"`
+	AppVersion string `json:"app_ver" text:"identifier"`
+	IsVM       bool   `json:"is_vm"`
+	// SentVariables are texts, numbers and booleans, of which Variables has the text.
+	SentVariables map[string]json.RawMessage `json:"variables"`
+	Variables     map[string]string          `json:"-"`
 
 	Feature       string `json:"feature" text:"identifier"`
 	Consumptions  *int64 `json:"consumptions"`
@@ -130,8 +133,27 @@ func decoded(raw []byte) (*request, error) {
 		f.MaxLen(name, text, maxText)
 	}
 	checkAmount(f, "consumptions", r.Consumptions)
-	licensing.VariablesProblems(f, r.Variables)
+	r.readVariables(f)
 	return r, f.Err()
+}
+
+func (r *request) readVariables(f apierr.Fields) {
+	if r.SentVariables == nil {
+		return
+	}
+	r.Variables = make(map[string]string, len(r.SentVariables))
+	for name, sent := range r.SentVariables {
+		switch text := string(sent); {
+		case strings.HasPrefix(text, `"`):
+			_ = json.Unmarshal(sent, &text) // it was checked
+			r.Variables[name] = text
+		case text == "" || text == "null" || text[0] == '{' || text[0] == '[':
+			f.Add("variables", "each value must be text, a number or a boolean")
+		default:
+			r.Variables[name] = text
+		}
+	}
+	licensing.VariablesProblems(f, r.Variables)
 }
 
 func checkAmount(f apierr.Fields, name string, amount *int64) {
@@ -194,16 +216,14 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	}
 	switch {
 	case s.client.HardwareID == "":
-		return nil, missing("hardware_id")
+		return nil, errNoHardwareID
 	case licensed.AuthorizationMethod == catalog.ByUser && r.Username == "":
 		return nil, errUserRequired
 	case licensed.AuthorizationMethod == catalog.ByUser:
 		s.key = ""
 		return s, d.identifyUser(c, s)
-	case s.key == "" && r.Username != "":
-		return nil, errKeyRequired
 	case s.key == "":
-		return nil, missing("license_key")
+		return nil, errKeyRequired
 	}
 	s.License, _, err = d.Seats.LicenseByKey(c.Request.Context(), s.key, &s.client)
 	return s, err

@@ -152,12 +152,12 @@ func (d *Dialect) chosen(ctx context.Context, u *user.User, number int64) (strin
 	return "", licensing.ErrNotAssigned
 }
 
-// signedID is how license_signature and files name the license.
-func (r *request) signedID() string {
-	if r.LicenseKey != "" {
-		return r.LicenseKey
+// signedID is how license_signature names the license: by the e-mail where it is used by that, whatever key was sent.
+func (s *subject) signedID() string {
+	if s.user == nil {
+		return s.sent.LicenseKey
 	}
-	email, _, _ := strings.Cut(r.Username, "|")
+	email, _, _ := strings.Cut(s.sent.Username, "|")
 	return email
 }
 

@@ -87,6 +87,9 @@ func TestRequestSignatures(t *testing.T) {
 func TestLicenseSignatures(t *testing.T) {
 	var v vectors
 	readVectors(t, &v)
+	if len(v.Licenses) != 2 || len(v.Answers) != 2 {
+		t.Fatalf("%d and %d vectors", len(v.Licenses), len(v.Answers))
+	}
 	for _, l := range v.Licenses {
 		text := licenseText(l.HardwareID, l.ID, l.Validity)
 		if string(text) != l.SigningString || !v.verifies(t, text, l.Signature) {
