@@ -10,6 +10,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
+// How long what was received is kept. Raw events: LATCHKEY_RETENTION_DAYS (config.go), as prune.go of the store deletes
+// them.
 const (
 	// rollupsKept is how long daily figures are kept: two years and some, so that years can be compared.
 	rollupsKept = 800 * 24 * time.Hour

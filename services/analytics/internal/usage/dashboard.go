@@ -14,7 +14,8 @@ const (
 	liveMinutes = 5
 )
 
-// Dashboard is the state of the whole installation.
+// Dashboard is the state of the whole installation. A further figure is read in store/overview.go, described in
+// proto/openapi/analytics.yaml, and part of api/testdata/dashboard.shape, which LATCHKEY_TEST_UPDATE=1 writes.
 type Dashboard struct {
 	GeneratedAt time.Time        `json:"generated_at"`
 	DataQuality DataQuality      `json:"data_quality"`

@@ -16,7 +16,8 @@ const (
 	RefreshPrefix = "rt_"
 )
 
-// Family is the chain of tokens that began with one call of auth/token for a device on a license.
+// Family is the chain of tokens that began with one call of auth/token for a device on a license. It goes on while that
+// device may use the license: the API key of the call is no part of it, and ends no tokens when it is revoked.
 type Family struct {
 	ID, LicenseID, HardwareID string
 	// Standing is that of the device when the family began.

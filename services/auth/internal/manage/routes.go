@@ -1,5 +1,6 @@
 // Package manage answers what administrators ask of API keys, in the form of the public API: what admin forwards, on
-// the internal port, and what the holder of the admin secret asks, on the public one. rpc.ActorOf tells who that is.
+// the internal port, and what the holder of the admin secret asks, on the public one. rpc.ActorOf tells who that is;
+// which role of admin it takes (owner) is in the routes of services/admin/internal/api.
 package manage
 
 import (

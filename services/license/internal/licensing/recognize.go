@@ -198,8 +198,7 @@ func (s *Seats) RecognizedForUse(ctx context.Context, licenseID string, c *Clien
 }
 
 // device is the device of a client, nil for one that is new to the license. By how many former ids it stays known is
-// maxAliases (store/device.go). One that is recognized by its components
-// alone takes the hardware id of the client.
+// maxAliases (store/device.go). One that is recognized by its components alone takes the hardware id of the client.
 func (ch *Change) device(c *Client, now time.Time) (*Device, error) {
 	if ch.License.rules().Match == MatchNone || isPlaceholder(c.HardwareID) {
 		return ch.Devices[c.HardwareID], nil
