@@ -205,7 +205,8 @@ func TestPlainPorts(t *testing.T) {
 		env, addr, certificate string
 		want                   bool
 	}{
-		{Production, ":5004", "", true}, {Production, "0.0.0.0:5004", "", true}, {Production, "192.0.2.1:5004", "", true},
+		{Production, ":5004", "", true}, {Production, "0.0.0.0:5004", "", true},
+		{Production, "192.0.2.1:5004", "", true},
 		{Production, "127.0.0.1:5004", "", false}, {Production, "localhost:5004", "", false},
 		{Production, ":5004", "tls.crt", false}, {Development, ":5004", "", false},
 	} {

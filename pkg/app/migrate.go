@@ -43,7 +43,8 @@ func answerProbes(ctx context.Context, after time.Duration, log *slog.Logger, pr
 		if clock.Sleep(ctx, after) != nil {
 			return
 		}
-		log.WarnContext(ctx, "a migration of the database runs, or is waited for; however long it takes, do not stop it")
+		log.WarnContext(ctx, "a migration of the database runs, or is waited for; "+
+			"however long it takes, do not stop it")
 		listening, err := server.Listen(probes...)
 		if err == nil {
 			err = listening.Serve(ctx, server.Drain{}, log)

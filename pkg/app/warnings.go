@@ -22,13 +22,14 @@ func (b Base) WarnExposed(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// WarnPlain says, at the start in production, which of the public ports take credentials by plain HTTP from other
-// computers: behind a proxy with TLS that is as it should be, and open to all it is not.
+// WarnPlain says, at the start in production, which of the public ports take credentials by plain HTTP on other
+// addresses than this computer's own. Whether anyone can reach them (a published port, a proxy) it cannot know.
 func (b Base) WarnPlain(ctx context.Context, log *slog.Logger, ports ...server.Server) {
 	for _, s := range ports {
 		if b.Env == Production && s.TLSCert == "" && public(s.Addr) {
-			log.WarnContext(ctx, "other computers can send credentials by plain HTTP: let only a proxy with TLS reach this "+
-				"port, or name a certificate in LATCHKEY_TLS_CERT_FILE", "setting", s.Setting, "address", s.Addr)
+			log.WarnContext(ctx, "this port takes credentials by plain HTTP: let nobody but this computer or a proxy "+
+				"with TLS reach it, or name a certificate in LATCHKEY_TLS_CERT_FILE",
+				"setting", s.Setting, "address", s.Addr)
 		}
 	}
 }

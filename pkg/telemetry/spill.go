@@ -132,7 +132,8 @@ func (r *Recorder) makeRoom(ctx context.Context, more amount) error {
 	after.add(more)
 	full := after.Events > r.cfg.Cap || after.Bytes > r.cfg.CapBytes
 	if age := time.Since(r.knownAt); age >= sumEvery || full && age >= sumEveryFull {
-		const stored = `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM telemetry_spill`
+		const stored = `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes
+	FROM telemetry_spill`
 		if err := r.cfg.DB.Read(ctx).Raw(stored).Scan(&r.known).Error; err != nil {
 			return db.Error(err)
 		}

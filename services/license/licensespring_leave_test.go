@@ -69,7 +69,8 @@ func TestLicenseSpringLeavesBundle(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringLeavesBoth: a license that asks for no seat any more has the seat of a device from before freed, too.
+// TestLicenseSpringLeavesBoth: a license that asks for no seat any more has the seat of a device from before freed,
+// too.
 func TestLicenseSpringLeavesBoth(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.licenseSpring("")

@@ -276,8 +276,8 @@ func (w *world) unblock() {
 	}
 }
 
-// rows counts the rows of all tables that calls of devices write, except what runs beside the calls: the relay of events
-// and the writer of sightings.
+// rows counts the rows of all tables that calls of devices write, except what runs beside the calls: the relay of
+// events and the writer of sightings.
 func (w *world) rows() map[string]int64 {
 	w.t.Helper()
 	tables := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`

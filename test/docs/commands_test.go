@@ -11,12 +11,14 @@ import (
 // ofVhost are the commands of rabbitmqctl that look at the virtual host "/", where nothing of ours is, unless another
 // is named.
 var ofVhost = regexp.MustCompile(`rabbitmqctl (?:--quiet )?` +
-	`(?:list_queues|purge_queue|delete_queue|list_bindings|list_permissions|set_permissions|set_topic_permissions)( -p)?`)
+	`(?:(?:list|purge|delete)_queues?|list_bindings|(?:list|set)(?:_topic)?_permissions)( -p)?`)
 
 // TestCommandsNameTheVirtualHost looks at every command that pages and scripts give.
 func TestCommandsNameTheVirtualHost(t *testing.T) {
 	found := 0
-	for _, pattern := range []string{"docs/*.md", "docs/*/*.md", "deploy/*/README.md", "deploy/*/*/README.md", "scripts/*"} {
+	for _, pattern := range []string{
+		"docs/*.md", "docs/*/*.md", "deploy/*/README.md", "deploy/*/*/README.md", "scripts/*",
+	} {
 		files, err := filepath.Glob(filepath.Join(repository, pattern))
 		if err != nil {
 			t.Fatal(err)

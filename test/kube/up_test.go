@@ -18,6 +18,7 @@ const kubectl = `#!/bin/sh
 case "$*" in
   "config current-context") echo "${CONTEXT:-somewhere}" ;;
   kustomize*) cat "$RENDERED" ;;
+  *status.ready*) echo "told: $*" >>"$RECORD"; head -n 1 "$READY"; sed -i 1d "$READY" ;;
   *"get job"*) echo "told: $*" >>"$RECORD"; printf '%b' "$JOBS" ;;
   *) echo "told: $*" >>"$RECORD"; sed -n 's/^ *image: /image /p' >>"$RECORD" ;;
 esac
@@ -34,12 +35,13 @@ func up(t *testing.T, folder, jobs string, environ ...string) (told []string, ou
 	t.Helper()
 	dir := t.TempDir()
 	rendering, record := filepath.Join(dir, "rendered.yaml"), filepath.Join(dir, "record")
+	ready := filepath.Join(dir, "ready")
 	stream := "  namespace: latchkey\n    latchkey.dev/stage: migrate\n"
 	if folder == "dev" {
 		stream += "    latchkey.dev/stage: secrets\n          image: latchkey/auth\n"
 	}
 	for path, content := range map[string]string{
-		filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: "",
+		filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: "", ready: "",
 		filepath.Join(dir, "docker"): docker, filepath.Join(dir, "kind"): docker,
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
@@ -48,7 +50,7 @@ func up(t *testing.T, folder, jobs string, environ ...string) (told []string, ou
 	}
 	cmd := exec.Command(inRoot(t, "deploy/kubernetes/up"), folder)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RENDERED="+rendering, "RECORD="+record,
-		"JOBS="+jobs)
+		"READY="+ready, "JOBS="+jobs)
 	cmd.Env = append(cmd.Env, environ...)
 	output, err := cmd.CombinedOutput()
 	recorded, readErr := os.ReadFile(record)
@@ -101,6 +103,27 @@ func TestUpStopsWhenAMigrationFails(t *testing.T) {
 	for _, line := range told {
 		if strings.Contains(line, "stage=serve") || strings.Contains(line, "rollout") {
 			t.Errorf("it goes on: %s", line)
+		}
+	}
+}
+
+// TestUpCutsNoMigrationOff: one that an earlier call began is waited for.
+func TestUpCutsNoMigrationOff(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "ready")
+	if err := os.WriteFile(ready, []byte("1 0\n0 1\n0 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told, out, err := up(t, "prod", completed, "READY="+ready)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	looked := 0
+	for _, line := range told {
+		switch {
+		case strings.Contains(line, "status.ready"):
+			looked++
+		case strings.Contains(line, "delete job") && looked < 3:
+			t.Fatalf("it deletes Jobs of which one runs:\n%s", strings.Join(told, "\n"))
 		}
 	}
 }

@@ -27,7 +27,8 @@ const (
 			FROM license.products LIMIT 1), 'policy-' || n % 50,
 			CASE WHEN n % 1000 = 0 THEN 'consumption' WHEN n % 3 = 0 THEN 'subscription' ELSE 'standard' END,
 			5, 1, 720, n % 20 > 0, n % 5000 = 4, '[]', CASE WHEN n % 3 = 0 THEN '{"channel": "web"}'
-				WHEN n % 1000 = 1 THEN '{"order": "A-' || n || '"}' ELSE '{}' END, 1, CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
+				WHEN n % 1000 = 1 THEN '{"order": "A-' || n || '"}' ELSE '{}' END, 1,
+			CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
 			CASE WHEN n % 5000 = 1 THEN now() + interval '30 days' END,
 			at + interval '1 year',
 			at + interval '1 year' + CASE WHEN n % 2 = 0 THEN interval '48 hours' ELSE interval '0' END,

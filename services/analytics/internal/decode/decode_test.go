@@ -83,7 +83,8 @@ func TestFileIssued(t *testing.T) {
 	for want, machines := range map[string][]string{"pc": {"pc"}, "": {"pc", "laptop"}} {
 		published, err := event.New("latchkey/license", licenseID, now, &eventsv1.LicenseFileIssued{
 			LicenseId: licenseID, HardwareIds: machines, Ip: "192.0.2.1", Version: 2,
-			ExpiresAt: timestamppb.New(now), License: &eventsv1.License{Version: 2, Terms: &eventsv1.Terms{MaxDevices: 1}},
+			ExpiresAt: timestamppb.New(now),
+			License:   &eventsv1.License{Version: 2, Terms: &eventsv1.Terms{MaxDevices: 1}},
 		})
 		if err != nil {
 			t.Fatal(err)

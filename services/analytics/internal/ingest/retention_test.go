@@ -28,7 +28,8 @@ func TestRetentionIsKeptWhereLittleHappens(t *testing.T) {
 	each(t, func(t *testing.T, r *harness) {
 		s := &script{}
 		use := func() {
-			r.handle(s.event(eventsv1.TypeLicenseValidated, r.clock.Now(), body{"hardware_id": "pc", "ip": "192.0.2.1"}))
+			r.handle(s.event(eventsv1.TypeLicenseValidated, r.clock.Now(),
+				body{"hardware_id": "pc", "ip": "192.0.2.1"}))
 		}
 		use()
 		r.clock.Advance(30 * time.Minute)

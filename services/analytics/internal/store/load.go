@@ -145,7 +145,8 @@ func (s *Store) ReceivedAfter(
 		tx = tx.Where("e.license_id = ? AND e.occurred_at >= ? AND (e.occurred_at > ? OR e.event_id > ?)",
 			licenseID, last.At, last.At, last.EventID).Order("e.occurred_at, e.event_id")
 	} else {
-		tx = tx.Where("e.position >= ? AND (e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
+		tx = tx.Where("e.position >= ? AND "+
+			"(e.position > ? OR e.occurred_at > ? OR (e.occurred_at = ? AND e.event_id > ?))",
 			last.Position, last.Position, at(last.At), at(last.At), last.EventID).
 			Order("e.position, e.occurred_at, e.event_id")
 	}

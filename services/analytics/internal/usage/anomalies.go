@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/detect"
 )
 
-// maxChecked bounds the events that one detection reads: three devices' heartbeats of a month, and some.
+// maxChecked bounds the events that one detection reads: the heartbeats of four devices in a month, and some.
 const maxChecked = 200_000
 
 // Anomalies are the use cases of what looks like abuse: it is found and judged, and tells how risky licenses are.

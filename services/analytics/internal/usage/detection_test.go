@@ -68,7 +68,8 @@ func TestDetectionReadsTheNewestEvents(t *testing.T) {
 		t.Errorf("a span of one's own: %+v, %v", d, err)
 	}
 	_, err = a.Detect(t.Context(), id, Detection{From: now.AddDate(0, 0, -30)})
-	if got := fmt.Sprint(apierr.From(err).Details); err == nil || !strings.Contains(got, "from:the span holds more than") {
+	got := fmt.Sprint(apierr.From(err).Details)
+	if err == nil || !strings.Contains(got, "from:the span holds more than") {
 		t.Errorf("a span that holds too many: %v %s", err, got)
 	}
 }

@@ -49,7 +49,8 @@ func TestSlowOverviewsAreShared(t *testing.T) {
 		gone, leave := context.WithCancel(t.Context())
 		leave()
 		takes = time.Second
-		if _, err := o.load(gone, func(context.Context) (*Overview, error) { time.Sleep(takes); return nil, nil }); err == nil {
+		slow := func(context.Context) (*Overview, error) { time.Sleep(takes); return nil, nil }
+		if _, err := o.load(gone, slow); err == nil {
 			t.Error("whoever has left waits for the end")
 		}
 		synctest.Wait()

@@ -63,8 +63,9 @@ func (a *Answer) ended(refused *RefusedError) {
 	}
 }
 
-// status of a connection: without an answer it lasts for Grace (status.go). What the upstream refused stays refused until it says otherwise, however long it is away; and
-// a license whose end is known does not go on beyond it because nobody can be asked.
+// status of a connection: without an answer it lasts for Grace (status.go). What the upstream refused stays refused
+// until it says otherwise, however long it is away; and a license whose end is known does not go on beyond it because
+// nobody can be asked.
 func (c *Cloud) status(now time.Time, setBack bool) Status {
 	switch {
 	case c.Refusal == errcode.LicenseExpired:

@@ -209,8 +209,8 @@ func (s *Store) writePools(
 	return writes, err
 }
 
-// writeLicense spares most leases the comparison of whole licenses: what they change of one counts its version, or is the
-// status that was announced.
+// writeLicense spares most leases the comparison of whole licenses: what they change of one counts its version, or is
+// the status that was announced.
 func (p *pool) writeLicense(tx *gorm.DB) error {
 	if p.License.Version == p.before.Version && p.License.Announced == p.before.Announced {
 		return nil

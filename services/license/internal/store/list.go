@@ -161,7 +161,8 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	return q
 }
 
-// flagged asks for a flag of which an index has the licenses that have it: a parameter would hide that from the planner.
+// flagged asks for a flag of which an index has the licenses that have it: a parameter would hide that from the
+// planner.
 func flagged(q *gorm.DB, column string, set *bool) *gorm.DB {
 	switch {
 	case set == nil:
