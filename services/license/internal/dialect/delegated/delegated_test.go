@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -25,6 +26,7 @@ import (
 const (
 	masterKey = "7JCVgZbGwFB2USAlIaDyxvQm1geERImHvY24tTm5tcWVpAr//r6dcXNSVw=="
 	slaveKey  = "A0ZDc2PDcMcXtkAkp/AGIC9jQQ0YGcwOW4CDslQ2OmAV9XUVZ2MZTVbS0paLiIOHDQ3Mzw0NTxmck5WTX0KWHhUFvPL"
+	aComment  = "Slave key sent to company X on 05/07/19 via email"
 	aToken    = "IaDyxvQm1gZbGweERIFB2bGwFB2USAlmHvY2=="
 )
 
@@ -44,8 +46,13 @@ func (k knownKeys) Find(_ context.Context, text string) (delegation.Key, error) 
 	return delegation.Key{}, delegation.ErrKey.WithCause(delegation.ErrUnknownKey)
 }
 
-func (k knownKeys) AddSlave(context.Context, delegation.Key, string) (delegation.NewSlave, error) {
-	return delegation.NewSlave{Key: slaveKey}, nil
+func (k knownKeys) AddSlave(_ context.Context, by delegation.Key, comment string) (delegation.NewSlave, error) {
+	if comment != "" && comment != aComment {
+		k.t.Errorf("the comment is %q", comment)
+	}
+	return delegation.NewSlave{Key: slaveKey, Slave: delegation.Slave{
+		MasterID: by.Master.ID, OrganisationID: by.Master.OrganisationID, CreatedAt: time.UnixMilli(1576522350647),
+	}}, nil
 }
 
 func (k knownKeys) Activate(_ context.Context, _ delegation.Key, c licensing.Client) (delegation.Activation, error) {
@@ -100,6 +107,18 @@ func TestTheExampleOfTheDocuments(t *testing.T) {
 }`)
 		if wantProtocol(t, rec); rec.Code != http.StatusCreated {
 			t.Errorf("%s: %d", path, rec.Code)
+		}
+	}
+}
+
+// TestTheSlaveOfTheDocuments is the example for slaves, whose comment is optional.
+func TestTheSlaveOfTheDocuments(t *testing.T) {
+	e := newEngine(t, nil, clock.System{})
+	for _, comment := range []string{`,"comment":"` + aComment + `"`, `,"comment":null`, `,"comment":""`, ``} {
+		rec := serve(e, http.MethodPost, "/slaves", `{"masterKey":"`+masterKey+`"`+comment+`}`)
+		if want := `{"organisation":"29f45dfa37864357d8c02aa4","master":"5c80f8f9fe12df25ad48c25b","used":false,` +
+			`"createDate":1576522350647,"key":"` + slaveKey + `"}`; rec.Code >= 300 || rec.Body.String() != want {
+			t.Errorf("%s: %d %s, want %s", comment, rec.Code, rec.Body, want)
 		}
 	}
 }
