@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,6 +126,35 @@ func TestAnApplianceIsLicensedByAnUpstream(t *testing.T) {
 		}
 		up.clock.Advance(31 * 24 * time.Hour)
 		w.becomesStatus("EXPIRED")
+	})
+}
+
+// TestASeatIsGivenBackLater: the only seat is there for a machine id that was made while the upstream was away.
+func TestASeatIsGivenBackLater(t *testing.T) {
+	eachCloud(t, func(w *world, up *upstream) {
+		var away atomic.Bool
+		server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if away.Load() {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			up.engine.ServeHTTP(rw, r)
+		}))
+		defer server.Close()
+		up.url = server.URL
+		id, key := up.create(1, 0)
+		w.want(w.connect(up.account(key, "")), http.StatusOK, "")
+		w.want(up.manage(http.MethodPost, "/"+id+"/suspend", `{"reason":"unpaid"}`), http.StatusOK, "")
+		w.becomesStatus("INVALID")
+		away.Store(true)
+		made := w.own(http.MethodPost, "/machine-id/generate", "")
+		w.want(made, http.StatusCreated, "")
+		w.want(up.manage(http.MethodPost, "/"+id+"/reinstate", ""), http.StatusOK, "")
+		away.Store(false)
+		w.becomesStatus("VALID")
+		if got := up.seats(id); len(got) != 1 || got[0] != made.body["machineId"] {
+			w.t.Errorf("seats %v, want %s", got, made.raw)
+		}
 	})
 }
 

@@ -256,16 +256,22 @@ func (d *Dialect) deactivate(c *gin.Context, s *subject) error {
 	if err := d.keepVariables(ctx, s); err != nil {
 		return err
 	}
-	err := d.Seats.Store.InTransaction(ctx, func(ctx context.Context) error {
+	if err := d.leaveWith(ctx, s); err != nil {
+		return err
+	}
+	return word(c, wordDeactivated)
+}
+
+func (d *Dialect) leaveWith(ctx context.Context, s *subject) error {
+	if s.sent.Consumptions == nil {
+		return d.leave(ctx, s)
+	}
+	return d.Seats.Store.InTransaction(ctx, func(ctx context.Context) error {
 		if err := d.catchUp(ctx, s, nil, ""); err != nil {
 			return err
 		}
 		return d.leave(ctx, s)
 	})
-	if err != nil {
-		return err
-	}
-	return word(c, wordDeactivated)
 }
 
 // leave frees what the device has. Where a lease is the seat, it may have one from before the terms were changed, too.

@@ -122,8 +122,8 @@ func (o *offlineRequest) check() error {
 func (o *offlineRequest) complete() error {
 	var absent []string
 	for _, p := range [][2]string{
-		{"license_key", o.id()}, {"hardware_id", o.sent.HardwareID}, {"date", o.Date}, {"api_key", o.keyID()},
-		{"signature", o.Signature},
+		{"license_key", jsonbody.Identifier(o.id())}, {"hardware_id", jsonbody.Identifier(o.sent.HardwareID)},
+		{"date", o.Date}, {"api_key", o.keyID()}, {"signature", o.Signature},
 	} {
 		if p[1] == "" {
 			absent = append(absent, p[0])

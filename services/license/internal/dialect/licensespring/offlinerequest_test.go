@@ -160,8 +160,9 @@ func TestOurOfflineAnswers(t *testing.T) {
 // TestOfflineRefusalsSayWhat is missing, in the words of the documentation.
 func TestOfflineRefusalsSayWhat(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"date":"d","signature":"s"}`:                     "license_key, hardware_id, api_key",
-		`{"username":"u","hardware_id":"h","api_key":"a"}`: "date, signature",
+		`{"date":"d","signature":"s"}`: "license_key, hardware_id, api_key",
+		`{"license_key":" ","hardware_id":" ","date":"d","api_key":"a","signature":"s"}`: "license_key, hardware_id",
+		`{"username":"u","hardware_id":"h","api_key":"a"}`:                               "date, signature",
 	} {
 		_, err := readOffline("", []byte(base64.StdEncoding.EncodeToString([]byte(body))))
 		want = "some parameters are missing in authorization: " + want
