@@ -47,11 +47,23 @@ var situations = map[string]struct{ firing, quiet string }{
 		firing: `up{job="latchkey-auth", instance="a"} 1x5 0x5`,
 		quiet:  `up{job="latchkey-auth", instance="a"} 1x8 0x1`,
 	},
+	"LatchkeyServiceGone": {
+		firing: `up{job="latchkey-license", instance="a"} 1x5 _x20
+			up{job="latchkey-auth", instance="b"} 1x25`,
+		quiet: `up{job="latchkey-license", instance="a"} 1x5 _x20
+			up{job="latchkey-license", instance="b"} _x5 1x20
+			up{job="another", instance="c"} 1x5 _x20`,
+	},
 	"LatchkeyErrors": {
-		firing: `latchkey_http_request_duration_seconds_count{service="auth", status="5xx"} 0+2x20
+		firing: `latchkey_http_request_duration_seconds_count{service="auth", status="5xx"} 0+52x20
+			latchkey_http_errors_total{service="auth", error_code="MAINTENANCE"} 0+50x20
+			latchkey_http_errors_total{service="license", error_code="MAINTENANCE"} 0+90x20
 			latchkey_http_request_duration_seconds_count{service="auth", status="2xx"} 0+100x20`,
 		quiet: `latchkey_http_request_duration_seconds_count{service="auth", status="5xx"} 0+2x20
-			latchkey_http_request_duration_seconds_count{service="auth", status="4xx"} 0+300x20`,
+			latchkey_http_request_duration_seconds_count{service="auth", status="4xx"} 0+300x20
+			latchkey_http_request_duration_seconds_count{service="license", status="5xx"} 0+50x20
+			latchkey_http_errors_total{service="license", error_code="MAINTENANCE"} 0+50x20
+			latchkey_http_request_duration_seconds_count{service="license", status="2xx"} 0+100x20`,
 	},
 	"LatchkeyValidateSlow": {
 		firing: `latchkey_http_request_duration_seconds_bucket{route="/api/v1/license/validate", le="0.25"} 0+95x30
@@ -67,8 +79,12 @@ var situations = map[string]struct{ firing, quiet string }{
 		quiet:  `latchkey_bus_connected{service="license"} 1x5 0x1 1x5`,
 	},
 	"LatchkeyOutboxStuck": {
-		firing: `latchkey_outbox_oldest_unsent_seconds{service="license"} 0+30x20`,
-		quiet:  `latchkey_outbox_oldest_unsent_seconds{service="license"} -1x5 50x20`,
+		firing: `latchkey_outbox_oldest_unsent_seconds{service="license"} 0+30x20
+			latchkey_maintenance{service="license"} 0x20
+			latchkey_maintenance{service="auth"} 1x20`,
+		quiet: `latchkey_outbox_oldest_unsent_seconds{service="license"} -1x5 50x20
+			latchkey_outbox_oldest_unsent_seconds{service="auth"} 0+30x30
+			latchkey_maintenance{service="auth"} 1x30`,
 	},
 	"LatchkeyTelemetryDropped": {
 		firing: `latchkey_telemetry_dropped_events_total{service="license"} 0x5 5+5x5`,
