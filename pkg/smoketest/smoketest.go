@@ -20,8 +20,10 @@ type Suite struct {
 	AdminSecret, AdminAPIKey      secret.Secret
 }
 
-// Run makes an API key and a test license, activates and validates that, and ends both again, however it went.
+// Run makes an API key and a test license, activates and validates that, and ends both again, however it went, even
+// when ctx ended.
 func (s Suite) Run(ctx context.Context) (err error) {
+	end := context.WithoutCancel(ctx)
 	key := struct {
 		ID     string        `json:"id"`
 		APIKey secret.Secret `json:"api_key"`
@@ -31,7 +33,7 @@ func (s Suite) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, s.asSecret(ctx, http.MethodDelete, "/api/v1/auth/api-keys/"+key.ID, nil, nil))
+		err = errors.Join(err, s.asSecret(end, http.MethodDelete, "/api/v1/auth/api-keys/"+key.ID, nil, nil))
 	}()
 	license := struct {
 		ID  string `json:"license_id"`
@@ -42,7 +44,7 @@ func (s Suite) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, s.asAdmin(ctx, http.MethodDelete, "/api/v1/admin/licenses/"+license.ID, nil, nil))
+		err = errors.Join(err, s.asAdmin(end, http.MethodDelete, "/api/v1/admin/licenses/"+license.ID, nil, nil))
 	}()
 	return s.use(ctx, key.APIKey, license.Key)
 }

@@ -1,6 +1,7 @@
 package smoketest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,8 @@ var credentials = map[string]string{
 // run tries a suite that answers as in answers but for one call, which gets status and body, and returns the calls.
 func run(t *testing.T, broken string, status int, body string) (calls []string, err error) {
 	t.Helper()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
 	var mu sync.Mutex
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
@@ -39,6 +42,10 @@ func run(t *testing.T, broken string, status int, body string) (calls []string, 
 			t.Errorf("%s comes with %q as %s", name, got, header)
 		}
 		if name == broken {
+			if status == interrupted {
+				interrupt()
+				panic(http.ErrAbortHandler)
+			}
 			w.WriteHeader(status)
 			fmt.Fprint(w, body)
 			return
@@ -50,7 +57,21 @@ func run(t *testing.T, broken string, status int, body string) (calls []string, 
 		AuthURL: server.URL, LicenseURL: server.URL, AdminURL: server.URL,
 		AdminSecret: "the admin secret", AdminAPIKey: "the admin key",
 	}
-	return calls, suite.Run(t.Context())
+	err = suite.Run(ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	return slices.Clone(calls), err
+}
+
+// interrupted, as a status, is a call during which somebody presses Ctrl-C.
+const interrupted = 599
+
+func TestRunEndsWhatItMadeWhenItIsInterrupted(t *testing.T) {
+	calls, err := run(t, "POST /api/v1/license/activate", interrupted, "")
+	if err == nil || !slices.Contains(calls, "DELETE /api/v1/admin/licenses/l1") ||
+		!slices.Contains(calls, "DELETE /api/v1/auth/api-keys/k1") {
+		t.Errorf("calls %q (%v)", calls, err)
+	}
 }
 
 func TestRunValidatesALicenseAndLeavesNothing(t *testing.T) {

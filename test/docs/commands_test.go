@@ -11,7 +11,7 @@ import (
 // ofVhost are the commands of rabbitmqctl that look at the virtual host "/", where nothing of ours is, unless another
 // is named.
 var ofVhost = regexp.MustCompile(`rabbitmqctl (?:--quiet )?` +
-	`(?:(?:list|purge|delete)_queues?|list_bindings|(?:list|set)(?:_topic)?_permissions)( -p)?`)
+	`(?:(?:list|purge|delete)_queues?|list_bindings|list_permissions|set_(?:topic_)?permissions)( -p)?`)
 
 // TestCommandsNameTheVirtualHost looks at every command that pages and scripts give.
 func TestCommandsNameTheVirtualHost(t *testing.T) {

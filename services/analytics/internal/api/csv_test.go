@@ -55,8 +55,7 @@ func export(t *testing.T, p *pages) (lines int, err error) {
 	return strings.Count(string(body), "\n"), err
 }
 
-// TestCSVHasTimeForEachPage: a report of any length arrives whole, because the time of a request holds for a page of
-// it.
+// TestCSVHasTimeForEachPage: a report of any length arrives whole, because the time of a request holds for a page.
 func TestCSVHasTimeForEachPage(t *testing.T) {
 	p := &pages{}
 	lines, err := export(t, p)

@@ -68,8 +68,10 @@ func TestDetectionReadsTheNewestEvents(t *testing.T) {
 		t.Errorf("a span of one's own: %+v, %v", d, err)
 	}
 	_, err = a.Detect(t.Context(), id, Detection{From: now.AddDate(0, 0, -30)})
-	got := fmt.Sprint(apierr.From(err).Details)
-	if err == nil || !strings.Contains(got, "from:the span holds more than") {
+	if err == nil {
+		t.Fatal("a span that holds too many is checked")
+	}
+	if got := fmt.Sprint(apierr.From(err).Details); !strings.Contains(got, "from:the span holds more than") {
 		t.Errorf("a span that holds too many: %v %s", err, got)
 	}
 }
