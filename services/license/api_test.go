@@ -342,6 +342,14 @@ func TestHeartbeat(t *testing.T) {
 		if h.body["status"] != "ok" || h.body["hardware_id"] != "pc" {
 			t.Errorf("heartbeat: %v", h.body)
 		}
+		end := w.get(id)["expires_at"]
+		state, _ := h.body["license"].(map[string]any)
+		if h.body["next_heartbeat_seconds"] != 60.0 || state["is_active"] != true || state["expires_at"] != end {
+			t.Errorf("heartbeat of a license until %v: %v", end, h.body)
+		}
+		if at, _ := h.body["server_time"].(string); at != w.clock.Now().UTC().Format(time.RFC3339Nano) {
+			t.Errorf("server_time %s at %s", at, w.clock.Now().UTC())
+		}
 		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "", token...), http.StatusOK, "")
 		w.want(w.call(http.MethodPost, "/api/v1/license/heartbeat", "{}"), http.StatusUnauthorized, "INVALID_TOKEN")
 		e := w.eventually("license.heartbeat")

@@ -464,6 +464,9 @@ func TestEveryAdministrativeChangeIsAuditedAndTold(t *testing.T) {
 			w.t.Errorf("two hours later: %v", late)
 		}
 		w.want(w.manage("GET", "/none/events", ""), http.StatusNotFound, "LICENSE_NOT_FOUND")
+		if day := w.manage("GET", "/"+id+"/events", ""); day.body["hours"] != 24.0 || day.body["total"] == 0.0 {
+			t.Errorf("without hours: %s", day.raw)
+		}
 	})
 }
 

@@ -144,6 +144,11 @@ func TestEmpty(t *testing.T) {
 			at(d.body, "checked", "events") != 0.0 {
 			t.Errorf("detect on a license created before the window: %s", d.text)
 		}
+		for _, path := range []string{"/reports/usage", "/licenses/" + id + "/patterns"} {
+			if days := at(k.get(path), "window", "days"); days != 30.0 {
+				t.Errorf("%s without days tells of %v", path, days)
+			}
+		}
 		if r := k.get("/reports/usage"); at(r, "unused", "0", "license_id") != id {
 			t.Errorf("the report does not name the unused license: %v", r["unused"])
 		}
