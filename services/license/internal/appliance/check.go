@@ -27,12 +27,12 @@ func (a *Appliance) Check(ctx context.Context) error {
 	if i.Cloud == nil || !a.due(i.Cloud) {
 		return a.see(ctx, i)
 	}
-	claimed, err := a.Store.ClaimCheck(ctx, i.Version, a.now().Add(i.Cloud.timeout()+claimSpare))
+	claimed, err := a.Store.ClaimCheck(ctx, i.Version, a.now().Add(i.Cloud.checkTime()))
 	if err != nil || !claimed {
 		return err
 	}
 	begun := a.now() // an answer that somebody held back is as old as the question
-	answer, asked := a.ask(ctx, i)
+	answer, owed, asked := a.ask(ctx, i)
 	if ctx.Err() != nil {
 		return nil // this process ends; another one asks
 	}
@@ -41,11 +41,16 @@ func (a *Appliance) Check(ctx context.Context) error {
 			return nil
 		}
 		left, unseated := now.Cloud.Left, now.Cloud.Unseated
-		if now.Cloud.hear(answer, asked, begun); !slices.Equal(left, i.Cloud.Left) {
-			now.Cloud.Left, now.Cloud.Unseated = left, unseated // the seat is being moved
-		}
+		now.Cloud.hear(answer, asked, begun)
 		if asked == nil {
 			now.SeenAt = a.now() // the upstream stands for it
+		}
+		if !slices.Equal(left, i.Cloud.Left) {
+			now.Cloud.Unseated = unseated // the seat is being moved, and no check is due meanwhile
+			return nil
+		}
+		if asked == nil {
+			now.Cloud.Left = owed
 		}
 		now.Cloud.CheckDue = a.now().Add(a.pause(now.Cloud.Failures))
 		return nil
@@ -59,7 +64,7 @@ func (a *Appliance) Check(ctx context.Context) error {
 // due tells whether the upstream is to be asked; when the clock was set back, also before the time for that.
 func (a *Appliance) due(c *Cloud) bool {
 	now := a.now()
-	longest := c.timeout() + claimSpare + max(a.CheckEvery, longestPause)
+	longest := c.checkTime() + max(a.CheckEvery, longestPause)
 	return !now.Before(c.CheckDue) || c.CheckDue.After(now.Add(longest))
 }
 
@@ -77,16 +82,31 @@ func (a *Appliance) see(ctx context.Context, i *Installation) error {
 	return a.change(ctx, "", func(*Installation) proto.Message { return nil })
 }
 
-func (a *Appliance) ask(ctx context.Context, i *Installation) (Answer, error) {
+// checkTime is how long a check may take: each of its calls has the timeout of the account.
+func (c *Cloud) checkTime() time.Duration {
+	return time.Duration(1+len(c.Left))*c.timeout() + claimSpare
+}
+
+// ask asks the upstream, and gives back what is owed: first where this machine id may need one of those seats, and else
+// afterwards, so that nobody who has a seat is unlicensed because another one cannot be given back. What is owed still
+// counts after a good answer alone.
+func (a *Appliance) ask(ctx context.Context, i *Installation) (answer Answer, owed []string, err error) {
+	if !i.Cloud.Unseated {
+		answer, err = a.askOnce(ctx, i, a.Upstream.Validate)
+		owed, _ = a.giveBack(ctx, i.Cloud)
+		return answer, owed, err
+	}
+	if owed, err = a.giveBack(ctx, i.Cloud); err == nil {
+		answer, err = a.askOnce(ctx, i, a.Upstream.Activate)
+	}
+	return answer, owed, err
+}
+
+func (a *Appliance) askOnce(
+	ctx context.Context, i *Installation, call func(context.Context, Account, string, string) (Answer, error),
+) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, i.Cloud.timeout())
 	defer cancel()
-	if err := a.giveBack(ctx, i.Cloud); err != nil {
-		return Answer{}, err
-	}
-	call := a.Upstream.Validate
-	if i.Cloud.Unseated {
-		call = a.Upstream.Activate
-	}
 	return a.prove(ctx, i.MachineID, i.Cloud.Answer.LicenseID, func(nonce string) (Answer, error) {
 		return call(ctx, i.Cloud.Account, i.MachineID, nonce)
 	})

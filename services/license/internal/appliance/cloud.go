@@ -91,7 +91,7 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 		c.Failures++
 	case err == nil:
 		c.HeardAt, c.Refusal, c.Failures, c.Answer = now, "", 0, answer
-		c.Unseated, c.Left = false, nil
+		c.Unseated = false
 	case errors.As(err, &refused):
 		c.Refusal, c.Failures = refused.Code, 0
 		c.Answer.ended(refused)
@@ -119,7 +119,7 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 	}
 	calls, cancel := context.WithTimeout(ctx, activateTime)
 	defer cancel()
-	_ = a.giveBack(calls, before.Cloud) // else the license may be full
+	owed, _ := a.giveBackSoon(calls, before.Cloud) // else the license may be full
 	begun := a.now()
 	answer, err := a.activate(calls, account, before.MachineID, "")
 	if err != nil {
@@ -128,6 +128,9 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 	now := a.now()
 	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
 	made.hear(answer, nil, begun)
+	if before.sits(&Installation{MachineID: before.MachineID, Cloud: made}) {
+		made.Left = owed // else the change gives them back
+	}
 	err = a.change(ctx, before.MachineID, func(i *Installation) proto.Message {
 		i.license(nil, made, now)
 		i.SeenAt = now // the upstream stands for it

@@ -87,7 +87,7 @@ func (a *Appliance) move(ctx context.Context, before *Installation, next string)
 	calls, cancel := context.WithTimeout(ctx, activateTime)
 	defer cancel()
 	account, licenseID := before.Cloud.Account, before.Cloud.Answer.LicenseID
-	if err := a.giveBack(calls, before.Cloud); err != nil {
+	if _, err := a.giveBackSoon(calls, before.Cloud); err != nil {
 		return Answer{}, err
 	}
 	if err := a.moving(ctx, before, next); err != nil {

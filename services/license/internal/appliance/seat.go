@@ -60,21 +60,32 @@ func (c *Cloud) owe(machineID string) {
 	}
 }
 
-// giveBack gives the seats of other machine ids back that could not be given back before. A refusal says that there is
-// none, or none to be had.
-func (a *Appliance) giveBack(ctx context.Context, c *Cloud) error {
-	if c == nil || len(c.Left) == 0 {
-		return nil
+// giveBack gives the seats of other machine ids back that could not be given back before. A refusal means that the id
+// has no seat, or that the upstream does not free it. Those of which the upstream did not answer are owed still.
+func (a *Appliance) giveBack(ctx context.Context, c *Cloud) (owed []string, err error) {
+	if c == nil {
+		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, leaveTime)
-	defer cancel()
 	for _, id := range c.Left {
-		err := a.Upstream.Deactivate(ctx, c.Account, id)
-		if refused := (*RefusedError)(nil); err != nil && !errors.As(err, &refused) {
-			return err
+		failed := a.deactivate(ctx, c.Account, id)
+		if refused := (*RefusedError)(nil); failed != nil && !errors.As(failed, &refused) {
+			owed, err = append(owed, id), failed
 		}
 	}
-	return nil
+	return owed, err
+}
+
+func (a *Appliance) deactivate(ctx context.Context, account Account, machineID string) error {
+	ctx, cancel := context.WithTimeout(ctx, account.timeout())
+	defer cancel()
+	return a.Upstream.Deactivate(ctx, account, machineID)
+}
+
+// giveBackSoon is giveBack for a request that waits.
+func (a *Appliance) giveBackSoon(ctx context.Context, c *Cloud) (owed []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	return a.giveBack(ctx, c)
 }
 
 // sits tells whether an installation has the seat that another has or had. The ids of licenses are unique everywhere,
