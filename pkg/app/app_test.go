@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -165,8 +167,14 @@ func TestWorkThatFailsEndsTheService(t *testing.T) {
 	}
 }
 
-// TestMain lets a test run Main in a separate process.
+// TestMain lets a test run Main, or Tune alone, in a separate process.
 func TestMain(m *testing.M) {
+	if os.Getenv("LATCHKEY_TEST_TUNE") != "" {
+		debug.SetMemoryLimit(tuneFrom)
+		Tune()
+		fmt.Print(debug.SetMemoryLimit(-1))
+		os.Exit(0)
+	}
 	if os.Getenv("LATCHKEY_TEST_MAIN") != "" {
 		Main(service())
 	}

@@ -1,12 +1,16 @@
 package app
 
 import (
+	"context"
 	"encoding/base64"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/config"
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
@@ -216,6 +220,43 @@ func TestPlainPorts(t *testing.T) {
 		if warned := strings.Contains(logs.String(), "level=WARN"); warned != tt.want {
 			t.Errorf("%+v: warned %v: %s", tt, warned, logs.String())
 		}
+	}
+}
+
+// TestServeWarns: the start of a service says which of its connections and ports are open to others.
+func TestServeWarns(t *testing.T) {
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	t.Run("connections", func(t *testing.T) {
+		goodEnv(t)
+		t.Setenv("LATCHKEY_AUTH_URL", "http://auth.example:5101")
+		var logs buffer
+		Execute(stopped, service(), []string{"serve"}, io.Discard, &logs)
+		if !strings.Contains(logs.String(), "LATCHKEY_AUTH_URL") || strings.Contains(logs.String(), "LATCHKEY_ADMIN_URL") {
+			t.Errorf("no warning of the one plain connection:\n%s", logs.String())
+		}
+	})
+	for setting, open := range map[string]func(*Base){
+		"LATCHKEY_INTERNAL_ADDR": func(b *Base) { b.InternalAddr = ":0" },
+		"LATCHKEY_ADDR":          func(b *Base) { b.Addr = ":0" },
+		"none":                   func(*Base) {},
+	} {
+		t.Run(setting, func(t *testing.T) {
+			s, d := service(), deps(t)
+			base := &s.Config.(*testConfig).Base
+			base.Env, base.DrainDelay = Production, new(time.Duration)
+			open(base)
+			var logs buffer
+			d.Log = slog.New(slog.NewTextHandler(&logs, nil))
+			if err := (&program{Service: s}).serve(stopped, d); err != nil {
+				t.Fatal(err)
+			}
+			for _, port := range []string{"LATCHKEY_INTERNAL_ADDR", "LATCHKEY_ADDR"} {
+				if warned := regexp.MustCompile("setting="+port+`\s`).MatchString(logs.String()); warned != (port == setting) {
+					t.Errorf("of %s:\n%s", port, logs.String())
+				}
+			}
+		})
 	}
 }
 

@@ -2,9 +2,15 @@ package app
 
 import (
 	"errors"
+	"math"
+	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
 )
@@ -48,6 +54,27 @@ func TestAfterEachGC(t *testing.T) {
 func TestMemoryLimit(t *testing.T) {
 	if limit := MemoryLimit(); limit < 16<<20 {
 		t.Errorf("%d bytes cannot be what a process may have", limit)
+	}
+}
+
+// tuneFrom is the memory limit of a process in which Tune has not run yet.
+const tuneFrom = 77 << 20
+
+// TestTheRuntimeFollowsTheMemoryLimit: Tune makes nine tenths of the container's limit that of the runtime, and where
+// there is none it has none. GOMEMLIMIT says otherwise.
+func TestTheRuntimeFollowsTheMemoryLimit(t *testing.T) {
+	limit, err := memlimit.FromCgroup()
+	want := int64(float64(limit) * 0.9)
+	if err != nil {
+		want = math.MaxInt64
+	}
+	for setting, want := range map[string]int64{"": want, "GOMEMLIMIT=123MiB": tuneFrom} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = []string{"LATCHKEY_TEST_TUNE=1", setting}
+		out, err := cmd.Output()
+		if got, _ := strconv.ParseInt(string(out), 10, 64); err != nil || got != want {
+			t.Errorf("%s: the limit is %s, want %d (%v)", setting, out, want, err)
+		}
 	}
 }
 

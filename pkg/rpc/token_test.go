@@ -82,6 +82,7 @@ func TestTokenAttacks(t *testing.T) {
 		"expired":            {ed(map[string]any{"exp": now.Add(-skew - time.Second).Unix()})},
 		"no expiry":          {ed(map[string]any{"exp": nil})},
 		"good for a year":    {ed(map[string]any{"exp": now.AddDate(1, 0, 0).Unix()})},
+		"good for 2 minutes": {ed(map[string]any{"exp": now.Add(2 * time.Minute).Unix()})},
 		"from the future":    {ed(map[string]any{"iat": now.Add(skew + time.Minute).Unix()})},
 		"other audience":     {ed(map[string]any{"aud": "license"})},
 		"no audience":        {ed(map[string]any{"aud": nil})},
@@ -101,6 +102,28 @@ func flip(token string) string {
 		return token[:len(token)-1] + "E"
 	}
 	return token[:len(token)-1] + "A"
+}
+
+// TestTokensOfServicesLiveForAMinute, whatever the constant says that both sides follow.
+func TestTokensOfServicesLiveForAMinute(t *testing.T) {
+	s := newSigner(license, "auth", clock.NewFake(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)))
+	own, err := s.token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, err := s.sign(s.clock.Now(), &Actor{}, "GET /")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, raw := range []string{own, named} {
+		var claims tokenClaims
+		if _, _, err := jwt.NewParser().ParseUnverified(raw, &claims); err != nil {
+			t.Fatal(err)
+		}
+		if life := claims.ExpiresAt.Sub(claims.IssuedAt.Time); life != time.Minute {
+			t.Errorf("a token lives for %v", life)
+		}
+	}
 }
 
 func TestSignerRenewsInTime(t *testing.T) {
