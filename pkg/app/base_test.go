@@ -232,7 +232,8 @@ func TestServeWarns(t *testing.T) {
 		t.Setenv("LATCHKEY_AUTH_URL", "http://auth.example:5101")
 		var logs buffer
 		Execute(stopped, service(), []string{"serve"}, io.Discard, &logs)
-		if !strings.Contains(logs.String(), "LATCHKEY_AUTH_URL") || strings.Contains(logs.String(), "LATCHKEY_ADMIN_URL") {
+		if !strings.Contains(logs.String(), "LATCHKEY_AUTH_URL") ||
+			strings.Contains(logs.String(), "LATCHKEY_ADMIN_URL") {
 			t.Errorf("no warning of the one plain connection:\n%s", logs.String())
 		}
 	})
@@ -252,7 +253,8 @@ func TestServeWarns(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, port := range []string{"LATCHKEY_INTERNAL_ADDR", "LATCHKEY_ADDR"} {
-				if warned := regexp.MustCompile("setting="+port+`\s`).MatchString(logs.String()); warned != (port == setting) {
+				warning := regexp.MustCompile("setting=" + port + `\s`)
+				if warning.MatchString(logs.String()) != (port == setting) {
 					t.Errorf("of %s:\n%s", port, logs.String())
 				}
 			}
