@@ -33,7 +33,7 @@ func TestLicenseSpringLeaves(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringLeavesHeld: a device that may not leave yet says again what it consumed, which is counted once.
+// TestLicenseSpringLeavesHeld: what a device consumed that may not leave yet is not counted: it says so again.
 func TestLicenseSpringLeavesHeld(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.licenseSpring("")
@@ -44,14 +44,18 @@ func TestLicenseSpringLeavesHeld(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back.
+// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back. Without one nothing is counted.
 func TestLicenseSpringLeavesSlot(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.licenseSpring("")
 		id, key := w.with(`"counters":[{"name":"consumptions","limit":9}],"floating":{"slots":1,"activation":"none"}`)
 		s.object(s.post("activate_license", key, "pc", ""))
 		s.word(s.post("deactivate_license", key, "pc", `,"consumptions":4`), "license_deactivated")
+		s.word(s.post("deactivate_license", key, "pc", `,"consumptions":4`), "license_deactivated") // no answer came
 		s.object(s.post("activate_license", key, "other", ""))
+		w.wantUsed(id, "consumptions", 4)
+		w.clock.Advance(24 * time.Hour)
+		s.word(s.post("deactivate_license", key, "other", `,"consumptions":4`), "license_deactivated")
 		w.wantUsed(id, "consumptions", 4)
 	})
 }
