@@ -26,6 +26,7 @@ const (
 // connections closes the connections that a server has no room for. It is a pair of hooks and no listener, as net/http
 // ends connections well only when it has them as they are.
 type connections struct {
+	most   int
 	log    *slog.Logger
 	warned rate.Sometimes
 
@@ -43,8 +44,9 @@ type connection struct {
 	arriving atomic.Bool
 }
 
-func newConnections(log *slog.Logger) *connections {
+func newConnections(most int, log *slog.Logger) *connections {
 	return &connections{
+		most:   most,
 		log:    log,
 		warned: rate.Sometimes{Interval: time.Minute},
 		open:   map[net.Conn]*connection{},
@@ -60,7 +62,7 @@ func (k *connections) connContext(ctx context.Context, conn net.Conn) context.Co
 		conn.Close()
 		k.warned.Do(func() {
 			k.log.Warn("connections are closed: too many are open, in all or from one address",
-				"most", maxConnections, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
+				"most", k.most, "most_per_address", maxPerAddress, "address", conn.RemoteAddr().String())
 		})
 		return ctx
 	}
@@ -117,10 +119,10 @@ func (k *connections) admit(conn net.Conn) *connection {
 	if k.from[from] >= maxPerAddress {
 		return nil
 	}
-	if len(k.open) >= maxConnections {
+	if len(k.open) >= k.most {
 		k.makeRoom()
 	}
-	if len(k.open) >= maxConnections {
+	if len(k.open) >= k.most {
 		return nil
 	}
 	c := &connection{from: from}

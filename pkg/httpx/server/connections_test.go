@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (peerAddr) Network() string  { return "tcp" }
 func (a peerAddr) String() string { return string(a) }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	k := newConnections(slog.New(slog.DiscardHandler))
+	k := newConnections(maxConnections, slog.New(slog.DiscardHandler))
 	arrive := func(addr string) *peer {
 		p := &peer{addr: addr}
 		k.connContext(t.Context(), p)
@@ -77,7 +78,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 // Idle connections keep nobody out, however many there are.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
-	k := newConnections(slog.New(slog.DiscardHandler))
+	k := newConnections(maxConnections, slog.New(slog.DiscardHandler))
 	var idle []*peer
 	for range maxConnections {
 		p := &peer{addr: "10.0.0.1:1"}
@@ -106,7 +107,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // Nor do requests whose bodies do not come, whether the handler waits for the body, or net/http after an answer that
 // did not.
 func TestUnfinishedRequestsMakeRoom(t *testing.T) {
-	k := newConnections(slog.New(slog.DiscardHandler))
+	k := newConnections(maxConnections, slog.New(slog.DiscardHandler))
 	r := httpx.NewEngine(httpx.Options{})
 	r.POST("/read", httpx.Wrap(func(c *gin.Context) error { _, err := httpx.Body(c); return err }))
 	r.POST("/refused", httpx.Wrap(func(*gin.Context) error { return apierr.ErrUnavailable }))
@@ -165,8 +166,59 @@ func TestUnfinishedRequestsMakeRoom(t *testing.T) {
 	}
 }
 
+// TestServersBoundTheirConnections: what Listen opens and Serve serves has the bound, and at it one more connection
+// closes an idle one.
+func TestServersBoundTheirConnections(t *testing.T) {
+	l, err := Listen(Server{Name: "public", Addr: "127.0.0.1:0", Handler: http.HandlerFunc(hello)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.mostConnections != maxConnections {
+		t.Errorf("a server has room for %d connections", l.mostConnections)
+	}
+	l.mostConnections = 2
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Serve(ctx, Drain{Begin: func() {}}, slog.New(slog.DiscardHandler)) }()
+	var idle []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(l.URL("public"), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("connection %d: %v", len(idle), err)
+		}
+		idle = append(idle, conn)
+	}
+	gone := make(chan struct{}, len(idle))
+	for _, conn := range idle {
+		go func() {
+			_, _ = io.Copy(io.Discard, conn)
+			gone <- struct{}{}
+		}()
+	}
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("no idle connection made room")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConnectionsThatEndAreForgotten(t *testing.T) {
-	k := newConnections(slog.New(slog.DiscardHandler))
+	k := newConnections(maxConnections, slog.New(slog.DiscardHandler))
 	server := httptest.NewUnstartedServer(http.HandlerFunc(hello))
 	server.Config.ConnContext, server.Config.ConnState = k.connContext, k.connState
 	server.Start()

@@ -42,11 +42,13 @@ type Listening struct {
 	servers   []Server
 	listeners []*listener
 	certs     []*certificates // nil where the server speaks plain HTTP
+	// mostConnections is how many each server has open.
+	mostConnections int
 }
 
 // Listen opens all addresses or none, so that nothing is announced that is not there.
 func Listen(servers ...Server) (*Listening, error) {
-	l := &Listening{servers: servers}
+	l := &Listening{servers: servers, mostConnections: maxConnections}
 	for _, s := range servers {
 		if err := l.add(s); err != nil {
 			l.Close()
@@ -124,7 +126,7 @@ func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error 
 	for i, s := range l.servers {
 		s.Handler = drain.handler(s.Handler)
 		server := newHTTPServer(s, log)
-		bound := newConnections(log)
+		bound := newConnections(l.mostConnections, log)
 		server.ConnContext = bound.connContext
 		server.ConnState = func(conn net.Conn, state http.ConnState) {
 			bound.connState(conn, state)
