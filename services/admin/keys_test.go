@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/db"
@@ -245,6 +248,44 @@ func TestGuessesOfAdminKeys(t *testing.T) {
 			},
 			Wrong: []string{"wrong", secret.New("ak_"), secret.New("sk_")},
 		})
+	})
+}
+
+// TestMalformedAdminKeysCostNoStatement: what cannot be an admin key is refused without asking the database.
+func TestMalformedAdminKeysCostNoStatement(t *testing.T) {
+	eachEngine(t, func(t *testing.T, s *harness) {
+		_, key := s.newKey("operator", "viewer")
+		mistyped := key[:len(key)-1] + "0"
+		if mistyped == key {
+			mistyped = key[:len(key)-1] + "1"
+		}
+		var ofKeys atomic.Int64
+		note := func(tx *gorm.DB) {
+			if strings.Contains(tx.Statement.SQL.String(), "admin_keys") {
+				ofKeys.Add(1)
+			}
+		}
+		on := s.deps.DB.Read(t.Context()).Callback()
+		for _, err := range []error{on.Query().After("*").Register("note", note),
+			on.Row().After("*").Register("note", note), on.Raw().After("*").Register("note", note)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask := func(key string) int64 {
+			before := ofKeys.Load()
+			s.call(key, "GET", keysPath, nil, nil).want(http.StatusUnauthorized, nil)
+			return ofKeys.Load() - before
+		}
+		for name, key := range map[string]string{"513 characters": strings.Repeat("k", 513),
+			"a wrong checksum": mistyped} {
+			if n := ask(key); n != 0 {
+				t.Errorf("%s cost %d statements", name, n)
+			}
+		}
+		if ask(secret.New("ak_")) == 0 {
+			t.Error("the statements that look for a well-formed key are not seen")
+		}
 	})
 }
 
