@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,50 +13,87 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
-// ErrClaimed says that another process has the claim.
+// ErrClaimed says that another process has a claim that excludes this one.
 var ErrClaimed = errors.New("another process has claimed the database")
 
-// claimTimes are how long a claim takes for what.
+// claimTimes are the times of a claim.
 type claimTimes struct {
 	// retry is the pause before it is tried again to take it, check that between looks at its connection.
 	retry, check time.Duration
-	// ghost is for how long a claim that was lost with its connection may look taken: so long the server may not know
-	// of the end of the connection that had it.
+	// trust is for how long a claim counts as held after its connection was last seen to live. A server that hears
+	// nothing more of this process gives the claim to another one later than that: see pgClaimant.
+	trust time.Duration
+	// ghost is for how long our own claim may look like that of another process after its connection was lost: the
+	// server has yet to notice.
 	ghost time.Duration
 }
 
-var defaultClaimTimes = claimTimes{retry: time.Second, check: 2 * time.Second, ghost: 30 * time.Second}
+var defaultClaimTimes = claimTimes{
+	retry: time.Second, check: 2 * time.Second, trust: 6 * time.Second, ghost: 30 * time.Second,
+}
 
-// Claim is a lock on a database of PostgreSQL that one process has at a time. It lasts as long as a connection of its
-// own, so that no end of a process leaves it behind.
+const (
+	claimAlone  = "SELECT pg_try_advisory_lock($1)"
+	claimShared = "SELECT pg_try_advisory_lock_shared($1)"
+)
+
+// Claim is a lock on a database of PostgreSQL that one process has alone, or any number that share it. It lasts as long
+// as a connection of its own, so that no end of a process leaves it behind.
 type Claim struct {
 	connect func(context.Context) (*pgx.Conn, error)
+	lock    string
 	id      int64
 	log     *slog.Logger
 	times   claimTimes
 	conn    *pgx.Conn
+	// seen is when the connection was last known to live.
+	seen atomic.Pointer[time.Time]
 }
 
-// Claim waits until no other process has the claim of the name. It fails with ErrClaimed when ctx ends before. What
-// else keeps it from taking the claim fails at once. It is for PostgreSQL.
+// Claim waits until no other process has the claim of the name, shared or not, and takes it for this one alone. It
+// fails with ErrClaimed when ctx ends before. What else keeps it from taking the claim fails at once. It is for
+// PostgreSQL.
 func (d *DB) Claim(ctx context.Context, name string) (*Claim, error) {
+	return d.claim(ctx, name, claimAlone)
+}
+
+// ClaimShared is Claim together with all others that share it.
+func (d *DB) ClaimShared(ctx context.Context, name string) (*Claim, error) {
+	return d.claim(ctx, name, claimShared)
+}
+
+func (d *DB) claim(ctx context.Context, name, lock string) (*Claim, error) {
 	if d.connect == nil {
 		return nil, errors.New("db: this engine has no claims")
 	}
-	c := &Claim{connect: d.connect, id: lockID("claim of " + name), log: d.log, times: defaultClaimTimes}
+	c := &Claim{connect: d.connect, lock: lock, id: lockID("claim of " + name), log: d.log, times: defaultClaimTimes}
 	for try := 1; ; try++ {
 		err := c.take(ctx)
+		if err == nil && try > 1 {
+			err = c.settle(ctx)
+		}
 		if !errors.Is(err, ErrClaimed) {
 			return c, err
 		}
 		if try == 1 {
-			c.log.WarnContext(ctx, "another process uses this database, which one may at a time; waiting for its end",
-				"address", d.address)
+			c.log.WarnContext(ctx, "another process uses this database, and this one may not do so beside it; waiting "+
+				"for its end", "address", d.address)
 		}
 		if clock.Sleep(ctx, c.times.retry) != nil {
 			return nil, err
 		}
 	}
+}
+
+// settle gives who had the claim the time in which it may have lost it unawares.
+func (c *Claim) settle(ctx context.Context) error {
+	if clock.Sleep(ctx, c.times.trust) != nil {
+		closeNow(c.conn)
+		return ErrClaimed
+	}
+	asked := time.Now()
+	c.seen.Store(&asked)
+	return nil
 }
 
 func (c *Claim) take(ctx context.Context) error {
@@ -66,9 +104,11 @@ func (c *Claim) take(ctx context.Context) error {
 		return Error(err)
 	}
 	var free bool
-	err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", c.id).Scan(&free)
+	asked := time.Now()
+	err = conn.QueryRow(ctx, c.lock, c.id).Scan(&free)
 	if err == nil && free {
 		c.conn = conn
+		c.seen.Store(&asked)
 		return nil
 	}
 	closeNow(conn)
@@ -78,10 +118,14 @@ func (c *Claim) take(ctx context.Context) error {
 	return ErrClaimed
 }
 
+// Held tells whether no process that the claim excludes can have it at this moment. It needs Keep, but for the first
+// seconds.
+func (c *Claim) Held() bool { return time.Since(*c.seen.Load()) < c.times.trust }
+
 // Keep looks after the claim until ctx ends. A claim whose connection was lost it takes again, however long the server
 // is away; it fails with ErrClaimed when another process was quicker.
 func (c *Claim) Keep(ctx context.Context) error {
-	for clock.Sleep(ctx, c.times.check) == nil {
+	for ; ctx.Err() == nil; _ = clock.Sleep(ctx, c.times.check) {
 		if c.alive(ctx) {
 			continue
 		}
@@ -97,7 +141,12 @@ func (c *Claim) Keep(ctx context.Context) error {
 func (c *Claim) alive(ctx context.Context) bool {
 	asking, cancel := withDeadline(ctx)
 	defer cancel()
-	return c.conn.Ping(asking) == nil || ctx.Err() != nil
+	asked := time.Now()
+	if err := c.conn.Ping(asking); err != nil {
+		return ctx.Err() != nil
+	}
+	c.seen.Store(&asked)
+	return true
 }
 
 // retake fails only when another process has the claim.
