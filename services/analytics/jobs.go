@@ -26,7 +26,7 @@ func Watches() []string { return apikey.Events() }
 // Run consumes events, announces anomalies and prunes until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	return s.RunJobs(ctx,
-		s.Consume(queue(), s.handler()),
+		s.consume,
 		s.Watch(Watches(), s.guard),
 		s.Every(time.Minute, "describe anomalies that grew", s.consumer.DescribeGrown),
 		s.Every(time.Minute, "write detector states", s.consumer.WriteStates),
@@ -34,6 +34,21 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Every(time.Hour, "compute risk scores", s.rescore),
 		s.Prune(s.prune),
 	)
+}
+
+// finishWithin bounds the wait for what is written at the end. What is not written then is judged again.
+const finishWithin = 5 * time.Second
+
+func (s *Service) consume(ctx context.Context) error {
+	if err := s.Consume(queue(), s.handler())(ctx); err != nil {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	if err := s.consumer.Finish(last); err != nil {
+		s.Log.WarnContext(ctx, "detector states were not written; the next start judges their events again", "error", err)
+	}
+	return nil
 }
 
 // handler takes in events at a pace that leaves time to the requests of the process.

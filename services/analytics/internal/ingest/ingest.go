@@ -117,6 +117,25 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 func (c *Consumer) WriteStates(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.writeStates(ctx)
+}
+
+// Finish writes all detector states that are unwritten, when no batch will follow. The next start has nothing to judge
+// again then, and received events can be pruned though it takes in no other. A consumer that has been replaced drops
+// them.
+func (c *Consumer) Finish(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.memory != nil && len(c.memory.states.changes) > 0 {
+		c.memory.states.bounds.age = 0
+		if err := c.writeStates(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Consumer) writeStates(ctx context.Context) error {
 	m, repeats := c.memory, c.repeats
 	if m == nil || !m.states.aged() {
 		return nil

@@ -60,3 +60,17 @@ func TestRetentionIsKeptWhereLittleHappens(t *testing.T) {
 		}
 	})
 }
+
+// TestRetentionIsKeptAfterTheEnd: raw events go though the next start takes in none that would have states written.
+func TestRetentionIsKeptAfterTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		r.handle(s.event(eventsv1.TypeLicenseValidated, r.clock.Now(), body{"hardware_id": "pc", "ip": "192.0.2.1"}))
+		if err := r.consumer.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.kept(r.clock.Now().Add(time.Second)); n != 0 {
+			t.Errorf("%d events are kept though their states have been written", n)
+		}
+	})
+}

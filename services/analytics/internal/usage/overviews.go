@@ -2,6 +2,8 @@ package usage
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +35,13 @@ func (o *overviews) load(ctx context.Context, load func(context.Context) (*Overv
 	if k := o.kept.Load(); k != nil && time.Now().Before(k.until) {
 		return k.overview, nil
 	}
-	loaded := o.loading.DoChan("", func() (any, error) {
+	loaded := o.loading.DoChan("", func() (_ any, err error) {
+		defer func() {
+			// It is not in the goroutine of a request, so nobody else would keep the process from ending.
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), overviewTimeout)
 		defer cancel()
 		began := time.Now()

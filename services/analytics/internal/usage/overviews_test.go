@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,4 +57,13 @@ func TestSlowOverviewsAreShared(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(takes)
 	})
+}
+
+// TestOverviewThatPanics: it is the error of who asked, and not the end of the process.
+func TestOverviewThatPanics(t *testing.T) {
+	var o overviews
+	_, err := o.load(t.Context(), func(context.Context) (*Overview, error) { panic("no such figure") })
+	if err == nil || !strings.Contains(err.Error(), "no such figure") {
+		t.Errorf("got %v", err)
+	}
 }
