@@ -63,6 +63,7 @@ func (s *Tokens) refresh(ctx context.Context, from Caller, raw string, once Once
 
 // rotateOnce is rotate as the caller's Idempotency-Key asks for. An answer that it repeats is void where the same token
 // was exchanged again in between, without this key; nobody has used what came of that, so another pair takes its place.
+// f is from before the wait for a call with the same key, which may have given the answer.
 func (s *Tokens) rotateOnce(
 	ctx context.Context, once Once, from Caller, raw string, f Family, t RefreshToken,
 ) (Pair, error) {
@@ -71,10 +72,16 @@ func (s *Tokens) rotateOnce(
 		repeated = false
 		return s.rotate(ctx, from, raw, f, t)
 	})
-	if err == nil && repeated && secret.Hash(pair.Refresh) != f.Current {
-		return s.rotate(ctx, from, raw, f, t)
+	if err != nil || !repeated {
+		return pair, err
 	}
-	return pair, err
+	if f, t, err = s.Families.RefreshToken(ctx, t.Hash); err != nil {
+		return Pair{}, fmt.Errorf("find refresh token: %w", err)
+	}
+	if secret.Hash(pair.Refresh) == f.Current {
+		return pair, nil
+	}
+	return s.rotate(ctx, from, raw, f, t)
 }
 
 // rotate gives the next pair for t, which is raw, or the one that another call has just given for it. It fails with
