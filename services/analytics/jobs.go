@@ -46,7 +46,8 @@ func (s *Service) consume(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	if err := s.consumer.Finish(last); err != nil {
-		s.Log.WarnContext(ctx, "detector states were not written; the next start judges their events again", "error", err)
+		s.Log.WarnContext(ctx, "detector states were not written; the next start judges their events again",
+			"error", err)
 	}
 	return nil
 }

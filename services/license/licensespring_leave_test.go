@@ -44,7 +44,8 @@ func TestLicenseSpringLeavesHeld(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back. Without one nothing is counted.
+// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back. Without one
+// nothing is counted.
 func TestLicenseSpringLeavesSlot(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.licenseSpring("")

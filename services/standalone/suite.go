@@ -205,8 +205,8 @@ func (s *suite) claimDatabase(ctx context.Context, d *db.DB) (err error) {
 // alone says what to do about another process on the database.
 func alone(err error) error {
 	if errors.Is(err, db.ErrClaimed) {
-		return fmt.Errorf("%w: another latchkey runs on the PostgreSQL of LATCHKEY_DATABASE_URL. Without a broker there "+
-			"can be one alone: stop the other, or connect both to RabbitMQ by LATCHKEY_AMQP_URL", err)
+		return fmt.Errorf("%w: another latchkey runs on the PostgreSQL of LATCHKEY_DATABASE_URL. Without a broker "+
+			"there can be one alone: stop the other, or connect both to RabbitMQ by LATCHKEY_AMQP_URL", err)
 	}
 	return err
 }
