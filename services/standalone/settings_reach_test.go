@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -13,6 +14,10 @@ import (
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/secret"
+	"github.com/latchkey-dev/latchkey/services/admin"
+	"github.com/latchkey-dev/latchkey/services/analytics"
+	"github.com/latchkey-dev/latchkey/services/auth"
+	"github.com/latchkey-dev/latchkey/services/license"
 )
 
 // anotherValue has a good value that is not the default for every setting that the program takes. One that is missing
@@ -101,6 +106,18 @@ func TestEverySettingReachesTheServices(t *testing.T) {
 	}
 	if url := set.sqliteURL("auth"); url != "sqlite:"+filepath.Join(values["LATCHKEY_DATA_DIR"], "auth.db") {
 		t.Errorf("the data is in %s", url)
+	}
+}
+
+// TestInternalPortsStayOnThisComputer unless somebody says otherwise.
+func TestInternalPortsStayOnThisComputer(t *testing.T) {
+	for name, addr := range map[string]string{
+		"auth": auth.DefaultConfig().InternalAddr, "license": license.DefaultConfig().InternalAddr,
+		"analytics": analytics.DefaultConfig().InternalAddr, "admin": admin.DefaultConfig().InternalAddr,
+	} {
+		if at, err := netip.ParseAddrPort(addr); err != nil || !at.Addr().IsLoopback() {
+			t.Errorf("the internal port of %s is at %s by default (%v)", name, addr, err)
+		}
 	}
 }
 
