@@ -188,6 +188,23 @@ func TestANewSystemComesWithoutTheOldVersion(t *testing.T) {
 	})
 }
 
+// TestReplayAfterTheDeviceLeft: as the document of the API says, a repeated call is told what the first one was, though
+// the device has left since. Validate tells what holds.
+func TestReplayAfterTheDeviceLeft(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.create(1, 0)
+		first := w.post("activate", device(key, "pc"), "Idempotency-Key", "once")
+		w.want(first, http.StatusCreated, "")
+		w.want(w.post("deactivate", device(key, "pc")), http.StatusOK, "")
+		again := w.post("activate", device(key, "pc"), "Idempotency-Key", "once")
+		w.want(again, http.StatusCreated, "")
+		if again.raw != first.raw || again.header.Get("Idempotency-Replayed") != "true" {
+			t.Errorf("the call again: %s %v", again.raw, again.header)
+		}
+		w.want(w.post("validate", device(key, "pc")), http.StatusOK, "DEVICE_NOT_ACTIVATED")
+	})
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.create(1, 0)

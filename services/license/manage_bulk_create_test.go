@@ -71,6 +71,28 @@ func TestBulkCreate(t *testing.T) {
 	})
 }
 
+// TestNullIsAbsentInARow, as it is in a license that is made alone.
+func TestNullIsAbsentInARow(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		nulls := `"product":null,"policy":null,"group_id":null,"license_key":null,"metadata":null,"is_test":null,` +
+			`"max_devices":null,"features":null,"expires_at":null,"expires_in_days":null`
+		made := w.bulk(`{"licenses":[{"customer_id":"a"},{"customer_id":"a",` + nulls + `}]}`)
+		w.must(made, http.StatusCreated)
+		rows := made.body["created"].([]any)
+		if len(rows) != 2 {
+			w.t.Fatalf("%s", made.raw)
+		}
+		plain, nullish := rows[0].(map[string]any), rows[1].(map[string]any)
+		for _, own := range []string{"license_id", "license_key", "index", "created_at", "updated_at", "max_devices"} {
+			delete(plain, own)
+			delete(nullish, own)
+		}
+		if diff := cmp.Diff(plain, nullish); diff != "" {
+			w.t.Errorf("a row of nulls (-without +with):\n%s", diff)
+		}
+	})
+}
+
 func TestBulkCreateWithAnIdempotencyKey(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		const rows = `{"licenses":[{"customer_id":"a","license_key":"OLIVE-TREE-1"},{"customer_id":"b",` +
