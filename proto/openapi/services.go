@@ -9,7 +9,7 @@ var services = []struct {
 	paths []string
 }{
 	{"auth", 5001, []string{"/api/v1/auth", "/.well-known"}},
-	{"license", 5002, []string{"/api/v1/license"}},
+	{"license", 5002, []string{"/api/v1/license", "/api/license/v1", "/api/v4", "/slaves", "/activate"}},
 	{"analytics", 5003, []string{"/api/v1/analytics"}},
 	{"admin", 5004, []string{"/api/v1/admin"}},
 }
