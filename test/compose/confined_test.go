@@ -36,6 +36,27 @@ func TestEveryContainerIsConfined(t *testing.T) {
 
 var exactVersion = regexp.MustCompile(`:v?(\d+\.\d+\.\d+|1[4-9]\.\d+)(-|$)`) // PostgreSQL's have two parts
 
+// TestShippedImagesArePinned: what our images are made of is named by its digest, so that nobody can put another in its
+// place. The stage that compiles is not shipped.
+func TestShippedImagesArePinned(t *testing.T) {
+	dockerfile, err := os.ReadFile(inRoot(t, "deploy/Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := regexp.MustCompile(`(?m)^FROM (--platform=\S+ )?(\S+)(?: AS (\S+))?$`)
+	stages := map[string]bool{}
+	for _, stage := range from.FindAllStringSubmatch(string(dockerfile), -1) {
+		image, name := stage[2], stage[3]
+		if !stages[image] && name != "build" && !regexp.MustCompile(`@sha256:[0-9a-f]{64}$`).MatchString(image) {
+			t.Errorf("%s has no digest", image)
+		}
+		stages[name] = true
+	}
+	if len(stages) < 3 {
+		t.Errorf("the stages %v are not all", stages)
+	}
+}
+
 // TestNetworksConnectOnlyWhoNeedsIt: nobody is in a network without need, and only published ports lead out.
 func TestNetworksConnectOnlyWhoNeedsIt(t *testing.T) {
 	c := developed(t)
