@@ -211,21 +211,6 @@ func TestNoDemoOnAGivenDatabase(t *testing.T) {
 	}
 }
 
-// TestOneProcessWithoutABroker: two on a PostgreSQL would not tell each other of revocations.
-func TestOneProcessWithoutABroker(t *testing.T) {
-	t.Setenv("LATCHKEY_DATABASE_URL", testkit.Postgres(t))
-	dir := t.TempDir()
-	_, _, stop := start(t, anyPort(dir))
-	second := append(anyPort(t.TempDir()), "--start-timeout=2s")
-	err := run(t.Context(), second, io.Discard, testkitWriter{t})
-	if err == nil || !strings.Contains(err.Error(), "connect both to RabbitMQ by LATCHKEY_AMQP_URL") {
-		t.Errorf("the second process: %v", err)
-	}
-	stop()
-	_, _, stop = start(t, anyPort(dir))
-	stop()
-}
-
 // licenses is how many there are.
 func licenses(t *testing.T, c credentials.Credentials) int {
 	t.Helper()

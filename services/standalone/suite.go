@@ -40,7 +40,7 @@ type suite struct {
 	// public and internal lead to the handlers of the services by name.
 	public, internal httpx.InProcess
 	local            bus.Bus       // of all services, unless there is a broker
-	claim            *db.Claim     // of the database that local is for; nil on SQLite
+	claim            *db.Claim     // of the databases; nil on SQLite
 	answered         atomic.Uint64 // requests, by all services
 	adminKeyAttempts *guard.Attempts
 	readOnly         bool            // of the databases
@@ -145,6 +145,9 @@ func (s *suite) openDatabase(
 	if err := database.Await(start); err != nil {
 		return nil, err
 	}
+	if err := s.claimDatabase(start, database); err != nil {
+		return nil, err
+	}
 	return database, app.Migrate(ctx, database, migrations, log, s.probes...)
 }
 
@@ -166,7 +169,7 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 		s.closers = append(s.closers, b.Close)
 		start, cancel := s.settings.auth.Starting(ctx)
 		defer cancel()
-		return b, b.Await(start)
+		return s.claimed(b), b.Await(start)
 	}
 	if s.local != nil {
 		return s.local, nil
@@ -175,40 +178,13 @@ func (s *suite) openBus(ctx context.Context, name string, log *slog.Logger) (bus
 	if err != nil {
 		return nil, err
 	}
-	if err := s.claimDatabase(ctx, letters); err != nil {
-		return nil, err
-	}
 	b, err := inproc.New(inproc.Config{DB: letters, Queues: bus.AllQueues(), Log: s.log})
 	if err != nil {
 		return nil, err
 	}
 	s.closers = append(s.closers, b.Close)
-	s.local = b
-	return b, nil
-}
-
-// claimDatabase makes this the one process on the database. The bus of the process tells no other of revocations, and
-// caches would go on answering without them. SQLite is in the data directory, which is locked.
-func (s *suite) claimDatabase(ctx context.Context, d *db.DB) (err error) {
-	if d.Engine() == db.SQLite {
-		return nil
-	}
-	start, cancel := s.settings.auth.Starting(ctx)
-	defer cancel()
-	if s.claim, err = d.Claim(start, "the suite in one process"); err != nil {
-		return alone(err)
-	}
-	s.closers = append(s.closers, s.claim.Close)
-	return nil
-}
-
-// alone says what to do about another process on the database.
-func alone(err error) error {
-	if errors.Is(err, db.ErrClaimed) {
-		return fmt.Errorf("%w: another latchkey runs on the PostgreSQL of LATCHKEY_DATABASE_URL. Without a broker "+
-			"there can be one alone: stop the other, or connect both to RabbitMQ by LATCHKEY_AMQP_URL", err)
-	}
-	return err
+	s.local = s.claimed(b)
+	return s.local, nil
 }
 
 // close sends the last traces, and closes buses and databases, the last one first.
@@ -315,7 +291,7 @@ func (s *suite) Run(ctx context.Context) error {
 	claimed, release := context.WithCancel(failed)
 	defer release()
 	if s.claim != nil {
-		g.Go(func() error { return alone(s.claim.Keep(claimed)) })
+		g.Go(func() error { return s.explainClaim(s.claim.Keep(claimed)) })
 	}
 	select {
 	case <-ctx.Done():
