@@ -34,19 +34,21 @@ func (s *Licenses) AnnounceDue(ctx context.Context) (int, error) {
 }
 
 // announceEach lets announce decide about each of some licenses, under lock, and counts those that it told of. One that
-// cannot be changed keeps it from no other, but away tells of an outage, at whose first sign it ends.
+// cannot be changed keeps it from no other, one that is locked for long included, but two of these in a row are an
+// outage, of which away tells: it ends it.
 func (s *Licenses) announceEach(
 	ctx context.Context, ids []string, announce func(*Change, time.Time) bool,
 ) (told int, away bool, failed error) {
+	missed := false
 	for _, id := range ids {
-		announced := false
+		announced, before := false, missed
 		err := s.Store.Change(ctx, id, nil, func(ch *Change) error {
 			announced = announce(ch, s.Clock.Now())
 			return nil
 		})
-		failed = errors.Join(failed, err)
+		failed, missed = errors.Join(failed, err), err != nil && apierr.From(err).Kind == apierr.Unavailable
 		switch {
-		case err != nil && apierr.From(err).Kind == apierr.Unavailable:
+		case missed && before:
 			return told, true, failed
 		case err == nil && announced:
 			told++
