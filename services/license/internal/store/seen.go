@@ -108,13 +108,17 @@ func (s *Seen) flush(ctx context.Context) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	devices := len(batch)
 	err := s.write(ctx, batch)
+	if err != nil {
+		devices = len(batch) // what was written left it
+	}
 	if now := s.clock.Now(); err == nil && now.Sub(s.noted).Abs() >= seenAgain {
 		if err = s.goOn(ctx, now); err == nil {
 			s.noted = now
 		}
 	}
-	if away := s.report(ctx, len(batch), err); away {
+	if away := s.report(ctx, devices, err); away {
 		s.putBack(batch)
 	}
 }
