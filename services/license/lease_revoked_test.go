@@ -98,3 +98,19 @@ func TestADeviceOfNoSeatIsNoneThatLeft(t *testing.T) {
 		w.wantListed("", "deactivated")
 	})
 }
+
+// TestADeviceThatNeedsItsSeatNoMore is none that left, either, whatever ends its lease.
+func TestADeviceThatNeedsItsSeatNoMore(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.floating(`{"slots":1,"borrow_max_hours":8760}`)
+		w.want(w.post("activate", device(key, "pc-1")), http.StatusCreated, "")
+		w.want(w.post("deactivate", device(key, "pc-1")), http.StatusOK, "")
+		w.update(id, `{"floating":{"slots":1,"activation":"none","borrow_max_hours":8760}}`)
+		lease := w.borrow(key, "pc-1", 1000)
+		w.want(lease, http.StatusCreated, "")
+		path := "/" + id + "/leases/" + lease.body["lease_id"].(string)
+		w.want(w.manage(http.MethodDelete, path, ""), http.StatusOK, "")
+		w.want(w.borrow(key, "pc-1", 1000), http.StatusCreated, "")
+		w.wantListed("", "")
+	})
+}

@@ -167,10 +167,10 @@ func holdOffline(tx *gorm.DB, licenseID string, horizon time.Time) error {
 		UpdateColumn("offline_horizon", horizon).Error
 }
 
-// holdDevice notes with a device, if there is one, until when it may do without the server by what it borrowed; what it
-// got under another hardware id stays.
+// holdDevice notes with a device, if it has a seat, until when it may do without the server by what it borrowed; what
+// it got under another hardware id stays. One without a seat left it before, or needs none: lists do not name it then.
 func holdDevice(tx *gorm.DB, l *lease.Lease, now time.Time) error {
-	return tx.Table("devices").Where("license_id = ? AND hardware_id = ?", l.LicenseID, l.HardwareID).
+	return tx.Table("devices").Where("license_id = ? AND hardware_id = ? AND is_active", l.LicenseID, l.HardwareID).
 		Where("offline_horizon IS NULL OR offline_horizon < ?", l.BorrowedUntil).
 		Where("offline_hardware_id IS NULL OR offline_horizon <= ?", now).
 		UpdateColumns(map[string]any{"offline_horizon": l.BorrowedUntil, "offline_hardware_id": nil}).Error
