@@ -46,8 +46,8 @@ func (s *Seats) IDByKey(ctx context.Context, key string, c *Client) (licenseID s
 	}
 	if err != nil && key != "" {
 		s.ActivationRefused(s.Clock.Now(), refusedOf(licenseID, err), key, *c, err)
-	} else if err != nil && c.User != nil {
-		s.ActivationRefused(s.Clock.Now(), s.meant(ctx, c.User), "", *c, err)
+	} else if refusesUser(err) {
+		s.ActivationRefused(s.Clock.Now(), s.meant(ctx, c), "", *c, err)
 	}
 	return licenseID, err
 }
@@ -65,20 +65,25 @@ func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *Lic
 	}
 	if err != nil && key != "" {
 		err = s.UseRefused(s.Clock.Now(), refusedOf(found, err), key, *c, err)
-	} else if err != nil && c.User != nil {
-		err = s.UseRefused(s.Clock.Now(), s.meant(ctx, c.User), "", *c, err)
+	} else if refusesUser(err) {
+		err = s.UseRefused(s.Clock.Now(), s.meant(ctx, c), "", *c, err)
 	}
 	return l, cached, err
 }
 
+// refusesUser tells whether a call without a key was refused because of who made it.
+func refusesUser(err error) bool {
+	return errors.Is(err, ErrUserLocked) || errors.Is(err, ErrNotAssigned)
+}
+
 // meant is the license with which the refusal of a user is published: the one that the call names, or the only one that
-// the user has; empty where there is none.
-func (s *Seats) meant(ctx context.Context, u *SignedIn) string {
-	id := u.LicenseID
-	if id == "" && len(u.Licenses) == 1 {
-		id = u.Licenses[0]
+// the user has. It is empty where there is none, or none for the client, whose key may be bound to a product.
+func (s *Seats) meant(ctx context.Context, c *Client) string {
+	id := c.User.LicenseID
+	if id == "" && len(c.User.Licenses) == 1 {
+		id = c.User.Licenses[0]
 	}
-	if _, _, err := s.Lookup.License(ctx, id); err != nil {
+	if l, _, err := s.Lookup.License(ctx, id); err != nil || !c.isFor(l) {
 		return ""
 	}
 	return id
