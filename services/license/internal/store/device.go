@@ -182,8 +182,9 @@ func (r *lockedReads) NewSince(since time.Time, limit int) (n int, oldest time.T
 const isIdle = `devices.is_active AND coalesce(devices.last_seen_at, devices.activated_at) <= @since
 	AND (devices.offline_until IS NULL OR devices.offline_until <= @now)
 	AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.license_id = devices.license_id
-		AND leases.hardware_id = devices.hardware_id
-		AND (leases.ending = '' AND leases.expires_at > @now OR leases.borrowed_until > @now))`
+		AND leases.hardware_id = devices.hardware_id AND leases.ending = '' AND leases.expires_at > @now)
+	AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.license_id = devices.license_id
+		AND leases.hardware_id = devices.hardware_id AND leases.borrowed_until > @now)`
 
 // Idle implements licensing.LockedReads.
 func (r *lockedReads) Idle(idle time.Duration, now time.Time) ([]*licensing.Device, error) {
