@@ -197,10 +197,12 @@ func TestMigrationsRunBeforeTheServices(t *testing.T) {
 				environment(t, r, c)[url] != environment(t, r, served)[url] {
 				t.Errorf("%s: the migration of %s runs %s %v", r.name, service, c.Image, c.Args)
 			}
-			if job.Spec.BackoffLimit == nil || job.Spec.ActiveDeadlineSeconds == nil ||
-				job.Spec.TTLSecondsAfterFinished == nil ||
+			if job.Spec.BackoffLimit == nil || job.Spec.TTLSecondsAfterFinished == nil ||
 				job.Spec.Template.Spec.RestartPolicy != corev1.RestartPolicyNever {
-				t.Errorf("%s: the migration of %s has no end, or stays: %+v", r.name, service, job.Spec)
+				t.Errorf("%s: the migration of %s fails without end, or stays: %+v", r.name, service, job.Spec)
+			}
+			if limit := job.Spec.ActiveDeadlineSeconds; limit != nil {
+				t.Errorf("%s: the migration of %s is cut off after %d s, and begins anew", r.name, service, *limit)
 			}
 			if !r.staged(job) {
 				t.Errorf("%s: the migration of %s does not come before the rollout: %v %v", r.name, service, job.Labels,
