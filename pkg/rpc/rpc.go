@@ -50,8 +50,9 @@ func HTTPClient(rt http.RoundTripper) *http.Client {
 			TLSHandshakeTimeout: time.Second,
 			MaxIdleConns:        256,
 			MaxIdleConnsPerHost: 64,
-			// less than a draining server waits before it closes a quiet connection
-			IdleConnTimeout:   400 * time.Millisecond,
+			// Half a second less than a draining server waits before it closes a quiet connection (quietTime of package
+			// server): what is sent on one that was free for this long arrives before that, also on a busy computer.
+			IdleConnTimeout:   250 * time.Millisecond,
 			ForceAttemptHTTP2: true,
 		}
 	}

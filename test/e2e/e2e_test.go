@@ -125,7 +125,32 @@ func started(t *testing.T, s *suite.Suite, err error, o suite.Options) *harness 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &harness{T: t, Suite: s, embedded: o.Embedded}
+	w := &harness{T: t, Suite: s, embedded: o.Embedded}
+	w.tellFailures()
+	return w
+}
+
+// tellFailures has a failed test say what the processes logged as an error meanwhile: a client sees only that there was
+// one.
+func (w *harness) tellFailures() {
+	began := map[string]int{}
+	for _, p := range w.Processes {
+		log, _ := os.ReadFile(p.Log()) // a process that has not logged yet
+		began[p.Log()] = len(log)
+	}
+	w.Cleanup(func() {
+		if !w.Failed() {
+			return
+		}
+		for _, p := range w.Processes {
+			log, _ := os.ReadFile(p.Log())
+			for line := range bytes.Lines(log[min(began[p.Log()], len(log)):]) {
+				if bytes.Contains(line, []byte(`"level":"ERROR"`)) || bytes.Contains(line, []byte(`"status":503`)) {
+					w.Logf("%s: %s", p.Name, line)
+				}
+			}
+		}
+	})
 }
 
 // each runs a test on both suites.

@@ -15,7 +15,7 @@ import (
 const (
 	// quietTime is how long a connection that keeps alive must have been quiet before a draining server closes it: its
 	// client may be sending the next request, which would be cut off.
-	quietTime = 500 * time.Millisecond
+	quietTime = 750 * time.Millisecond
 	// drainTimeout is what the requests under way may still take once no connection is accepted any more.
 	drainTimeout = 20 * time.Second
 )
