@@ -60,8 +60,9 @@ type Key struct {
 
 // Source knows the keys.
 type Source interface {
-	// LookUpAPIKey finds the key of a secret by the secret's SHA-256. Unknown is ErrInvalid; revoked, replaced
-	// or expired is Ended.
+	// LookUpAPIKey finds the key of a secret by the secret's SHA-256, which guard.go makes; secrets themselves are
+	// compared nowhere (auth's store/apikey.go has the hashes). Unknown is ErrInvalid; revoked, replaced or expired
+	// is Ended.
 	LookUpAPIKey(ctx context.Context, sha256 [32]byte) (Key, error)
 }
 

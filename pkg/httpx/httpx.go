@@ -40,7 +40,7 @@ type Options struct {
 	Clock   clock.Clock
 	// TrustedProxies are addresses and CIDRs whose X-Forwarded-For is believed; none by default. See CheckProxies.
 	TrustedProxies []string
-	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function raises it for one route.
+	// MaxBody caps request bodies in bytes, DefaultMaxBody when 0; MaxBody the function sets it for one route.
 	MaxBody int64
 	// Answered, when not nil, counts the requests that were answered.
 	Answered *atomic.Uint64

@@ -1,6 +1,8 @@
 // Package telemetry carries events that only count use, such as license.validated, from the hot path to the bus.
 // Recording never waits and never fails. The price: a killed process may lose its last 250 ms. A graceful end loses
-// nothing, and while the broker is away batches are spilled into a table, up to a cap.
+// nothing, and while the broker is away batches are spilled into a table, up to a cap (spill.go). While only the
+// database is away batches go to the bus past what is spilled, in another order; what neither takes is dropped and
+// counted.
 package telemetry
 
 import (

@@ -1,6 +1,6 @@
 // Package errcode names every public error_code once. docs/errors.md tells users what each means and what to do. The
 // error itself is made where it is decided, in an errors.go, where its kind (pkg/apierr) decides the status; what
-// clients of LicenseSpring are told instead, in the dialect.
+// clients of LicenseSpring are told instead, in codes of license's dialect/licensespring/errors.go.
 package errcode
 
 // The codes of the main API.

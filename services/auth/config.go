@@ -8,7 +8,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// Config is the settings of the auth service.
+// Config is the settings of the auth service. How long access and refresh tokens live is no setting:
+// internal/credential/family.go.
 type Config struct {
 	app.Base
 	app.MasterKeys

@@ -14,7 +14,8 @@ const (
 	Viewer Role = "viewer"
 	// Operator also changes licenses.
 	Operator Role = "operator"
-	// Owner also manages admin keys and API keys.
+	// Owner also manages admin keys, API keys and the credentials of dialects, rotates signing keys, and erases
+	// customers.
 	Owner Role = "owner"
 )
 

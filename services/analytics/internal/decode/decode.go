@@ -23,7 +23,8 @@ import (
 // maxText is the longest text, in characters, that the suite's API lets in; more is cut off.
 const maxText = 255
 
-// Event fills in what the event's data says; a member that is missing is empty. It refuses what could never be stored.
+// Event fills in what the event's data says; a member that is missing is empty. It refuses what could never be stored,
+// which becomes a dead letter at once (package ingest, bus.Rejected).
 func Event(e *usage.Event) error {
 	msg, err := event.Event{ID: e.EventID, Type: e.Type, Data: e.Data}.Message()
 	if err != nil || msg == nil { // nil: a type of a newer publisher, which is counted

@@ -6,8 +6,8 @@ import (
 )
 
 // licenseDetectors are the detectors that watch licenses, in the order in which they are asked and stored. To add one,
-// write its file with its test and name it here: what it remembers of the licenses known is then made from the received
-// events.
+// write its file with its test and name it here, then "make gen" for its row of docs/detection.md (CONTRIBUTING.md has
+// the recipe): what it remembers of the licenses known is made from the received events.
 var licenseDetectors = []*detector{&churnDetector, &overuseDetector, &sharingDetector, &dormantDetector}
 
 // addressDetectors are those that watch addresses. There is one, and AddressState is what it remembers.

@@ -39,7 +39,9 @@ const (
 	sharingSpread
 )
 
-// (s): divided by the sensitivity (engine.go), which only POST .../detect can set.
+// Thresholds; those of networks a day are in sharing_spread.go, those of rhythms in sharing_runner.go. Each is also in
+// the words of finds: change both, then "make gen". (s): divided by the sensitivity (engine.go), which only
+// POST .../detect can set.
 const (
 	// quartersOverSeats (s) is the number of quarter hours within a day with more devices running than seats.
 	quartersOverSeats = 4

@@ -19,8 +19,9 @@ const (
 	addressesKept = 7 * 24 * time.Hour
 )
 
-// Prune forgets what has expired, in small portions, and returns how many rows. The days of Expiry come from jobs.go of
-// the service.
+// Prune forgets what has expired, in small portions, and returns how many rows. How old received events may be says the
+// setting LATCHKEY_RETENTION_DAYS (config.go of the service), but none goes that the detectors need to start again; the
+// other days of Expiry are in its jobs.go.
 func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err error) {
 	for _, p := range []struct {
 		table, condition string

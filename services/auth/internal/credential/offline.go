@@ -31,7 +31,7 @@ type Offline struct {
 }
 
 // SignOffline signs a token that a device checks without the server, and sees to it that its key stays published
-// until then.
+// until its end. The license service says when that is: newOfflineToken in its internal/licensing/offline.go.
 func (s *SigningKeys) SignOffline(ctx context.Context, o Offline) (string, error) {
 	now := s.clock.Now()
 	if o.ExpiresAt.After(now.Add(maxOffline)) {

@@ -13,7 +13,8 @@ import (
 const expireBatch = 200
 
 // NoteExpired notes the leases that have expired, each with its event, and returns how many there were. Their slots
-// have been free since their ends, whenever this runs. It is called by one goroutine: noteExpired in the service's
+// have been free since their ends, whenever this runs: lease_seconds (licensing/terms_floating.go) after they were last
+// taken or renewed, later if borrowed (until in pool.go). It is called by one goroutine: noteExpired in the service's
 // jobs.go.
 func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
 	for {

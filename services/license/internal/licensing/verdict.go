@@ -148,7 +148,8 @@ var checks = [...]check{
 		facts:  func(r Request) (any, any) { return timeValue(r.Now), timeValue(r.License.StartsAt) },
 	},
 	{
-		// A license ends at the instant of its end, not after it.
+		// A license ends at the instant of its end, not after it. One in grace passes: UsableUntil (terms.go) is
+		// ExpiresAt and GraceHours.
 		name: "not_expired", refusal: ErrExpired, status: StatusExpired,
 		passes: func(r Request) bool {
 			end := r.License.UsableUntil()

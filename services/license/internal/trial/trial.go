@@ -28,7 +28,8 @@ const (
 const (
 	// CustomerPrefix is how the ids of customers begin who asked for a trial.
 	CustomerPrefix = "trial-"
-	// toldFor is how long a trial is told to anyone who asks again.
+	// toldFor is how long a trial is told to anyone who asks again. How long it runs says its policy: DurationDays,
+	// DurationMonths and ExpiresAt of licensing.Terms.
 	toldFor = 365 * 24 * time.Hour
 )
 
