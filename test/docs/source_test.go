@@ -87,9 +87,9 @@ func (s *source) file(name string) (*ast.File, error) {
 	return s.files[name], nil
 }
 
-// values are what a name of a file stands for: a constant, a variable, the entries of a list, what a function returns;
-// `name.part`, a member of that name in the declaration, or what is given to a call of part there; `Field:key`, what the
-// tags of structs say. What is 0 or no constant is left out.
+// values are what a name stands for: a constant, a variable, the entries of a list, what a function returns; `a.b`, a
+// member b in the declaration of a, or what is given to a call of b there; `Field:key`, what the tags of structs say.
+// What is 0 or no constant is left out.
 func (s *source) values(name, of string) (found []value, err error) {
 	file, err := s.file(name)
 	if err != nil {
