@@ -184,6 +184,11 @@ func goTest(ctx context.Context, t *tally, plan testPlan, g *ground) (int, error
 	if !slices.ContainsFunc(plan.arguments, isFlag("timeout")) {
 		argv = append(argv, "-timeout=30m")
 	}
+	// Go keeps the results of tests, and does not see that a page or a program of another module changed, which they
+	// read and start.
+	if !slices.ContainsFunc(plan.arguments, isFlag("count")) {
+		argv = append(argv, "-count=1")
+	}
 	if !slices.ContainsFunc(plan.arguments, isPackage) {
 		argv = append(argv, "work")
 	}
