@@ -64,7 +64,8 @@ type Manage struct{ Deps }
 func New(d Deps) *Manage { return &Manage{d} }
 
 const (
-	// maxBulkBody is the largest body of bulk-create, bulk and imports, in bytes: 1000 licenses with some metadata each.
+	// maxBulkBody is the largest body of bulk-create, bulk and imports, in bytes: 1000 licenses with some metadata
+	// each.
 	maxBulkBody = 10 << 20
 	// bulkTime is how long a bulk-create, an import or a long deletion may take.
 	bulkTime = 20 * time.Second

@@ -25,6 +25,7 @@ func TestListByMetadata(t *testing.T) {
 			`{"order": 12345678901234567890, "list": ["web"]}`,
 			`{"order": null, "huge": 1e400000, "shop": "web"}`,
 			``,
+			`{"\u0073hop": "\u0077eb", "path": "C:\\x", "line": "1\n2", "at": "a\/b", "caf\u00e9": "ol\u00e9", "n": 1.5e1}`,
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			made := create(t, r, licensing.NewLicense{CustomerID: "acme", Metadata: json.RawMessage(metadata)})
@@ -43,6 +44,9 @@ func TestListByMetadata(t *testing.T) {
 			"a list":               {map[string]string{"list": "web"}, ""},
 			"null":                 {map[string]string{"order": "null"}, ""},
 			"all of them":          {map[string]string{"order": "1001", "shop": "web"}, "b"},
+			"escaped":              {map[string]string{"shop": "web", "at": "a/b", "café": "olé"}, "h"},
+			"to be escaped":        {map[string]string{"path": `C:\x`, "line": "1\n2"}, "h"},
+			"another number":       {map[string]string{"n": "15"}, "h"},
 			"signs in the name":    {map[string]string{`it's "odd" ?`: "100%"}, "a"},
 		} {
 			page, total, err := listed(r.store.List(t.Context(),
