@@ -27,7 +27,8 @@ const (
 			FROM license.products LIMIT 1), 'policy-' || n % 50,
 			CASE WHEN n % 1000 = 0 THEN 'consumption' WHEN n % 3 = 0 THEN 'subscription' ELSE 'standard' END,
 			5, 1, 720, n % 20 > 0, n % 5000 = 4, '[]', CASE WHEN n % 3 = 0 THEN '{"channel": "web"}'
-				WHEN n % 1000 = 1 THEN '{"order": "A-' || n || '"}' ELSE '{}' END, 1,
+				WHEN n % 75 = 1 THEN '{"channel": "partner"}' WHEN n % 1000 = 2 THEN '{"order": "A-' || n || '"}'
+				ELSE '{}' END, 1,
 			CASE WHEN n % 2 = 0 THEN 48 ELSE 0 END,
 			CASE WHEN n % 5000 = 1 THEN now() + interval '30 days' END,
 			at + interval '1 year',
@@ -63,8 +64,9 @@ var listQueries = []struct{ name, query string }{
 	{"trials, which few are", "is_trial=true"},
 	{"tests, which few are", "is_test=true"},
 	{"no trials", "is_trial=false"},
-	{"a rare value of the metadata", "metadata.order=A-815001"},
+	{"a rare value of the metadata", "metadata.order=A-815002"},
 	{"a common value of the metadata", "metadata.channel=web"},
+	{"a value of the metadata that one in a hundred has", "metadata.channel=partner"},
 	{"a value that no metadata has", "metadata.order=A-0"},
 	{"search for a customer", "search=customer-9999"},
 	{"search for what all customers begin with", "search=customer-"},

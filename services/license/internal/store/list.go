@@ -22,7 +22,7 @@ func (s *Store) List(
 	if err != nil {
 		return licensing.Page[licensing.License]{}, translate(err)
 	}
-	parts := []func() *gorm.DB{selected}
+	parts := []selection{selected}
 	if f.Status == licensing.StatusExpired {
 		if parts, err = s.ended(ctx, selected, now); err != nil {
 			return licensing.Page[licensing.License]{}, translate(err)
@@ -36,20 +36,20 @@ func (s *Store) List(
 // ended parts a selection of expired licenses into those of which it was told, which an index has in the order of
 // lists, and those of which it will be within a minute, which are few. Among all licenses the expired are the oldest:
 // newest first, hundreds of thousands of others would come before them.
-func (s *Store) ended(ctx context.Context, selected func() *gorm.DB, now time.Time) ([]func() *gorm.DB, error) {
+func (s *Store) ended(ctx context.Context, selected selection, now time.Time) ([]selection, error) {
 	var ids []string
 	err := s.db.Read(ctx).Table("licenses").
 		Where("is_active = true AND announced <> 'expired' AND expires_at <= ?", now).
 		Where("usable_until <= ?", now). // not those in grace
 		Limit(fewFound+1).Pluck("id", &ids).Error
 	if len(ids) > fewFound {
-		return []func() *gorm.DB{selected}, err
+		return []selection{selected}, err
 	}
-	parts := []func() *gorm.DB{func() *gorm.DB { return selected().Where("announced = 'expired'") }}
+	told, untold := "announced = 'expired'", "announced <> 'expired'"
+	parts := []selection{selected.having(told, told)}
 	if len(ids) > 0 {
-		parts = append(parts, func() *gorm.DB {
-			return selected().Where("announced <> 'expired'").Where(db.In("id", ids))
-		})
+		few := db.In("id", ids)
+		parts = append(parts, selected.having(untold, untold).having(few, few))
 	}
 	return parts, err
 }
@@ -61,14 +61,44 @@ func (s *Store) LicenseIDs(ctx context.Context, f licensing.Filter, now time.Tim
 		return nil, translate(err)
 	}
 	ids := []string{}
-	err = selected().Order("id").Limit(limit).Pluck("id", &ids).Error
+	err = selected.page().Order("id").Limit(limit).Pluck("id", &ids).Error
 	return ids, translate(err)
 }
 
-// selecting makes queries for the licenses that match. What other tables say is looked up first: the planner then knows
-// how many licenses that are.
-func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time) (func() *gorm.DB, error) {
-	var conditions []clause.Expression
+// selection makes queries for the same licenses: page for some of them in order, total for how many there are.
+type selection struct{ page, total func() *gorm.DB }
+
+// having is a part of a selection: that which conditions on its two queries leave.
+func (s selection) having(page, total any) selection {
+	return selection{
+		func() *gorm.DB { return s.page().Where(page) },
+		func() *gorm.DB { return s.total().Where(total) },
+	}
+}
+
+// selecting selects the licenses that match.
+func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time) (selection, error) {
+	conditions, err := s.lookedUp(ctx, f, now)
+	matching := func() *gorm.DB {
+		q := s.matching(ctx, f, now)
+		for _, condition := range conditions {
+			q = q.Where(condition)
+		}
+		return q
+	}
+	selected := selection{matching, matching}
+	if err != nil || len(f.Metadata) == 0 {
+		return selected, err
+	}
+	page, total, err := s.havingMetadata(ctx, f)
+	return selected.having(page, total), err
+}
+
+// lookedUp are the conditions on licenses that take a look elsewhere first: the planner then knows how many licenses
+// they leave.
+func (s *Store) lookedUp(
+	ctx context.Context, f licensing.Filter, now time.Time,
+) (conditions []clause.Expression, err error) {
 	if f.Search != nil {
 		condition, err := s.beginning(ctx, *f.Search)
 		if err != nil {
@@ -90,13 +120,6 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		conditions = append(conditions, clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)})
 	}
-	if len(f.Metadata) > 0 {
-		condition, err := s.havingMetadata(ctx, f.Metadata)
-		if err != nil {
-			return nil, err
-		}
-		conditions = append(conditions, condition)
-	}
 	if f.Status == licensing.StatusInGrace {
 		since, err := s.graceSince(ctx, now)
 		if err != nil {
@@ -104,13 +127,7 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		}
 		conditions = append(conditions, clause.Expr{SQL: "grace_hours > 0 AND expires_at > ?", Vars: []any{since}})
 	}
-	return func() *gorm.DB {
-		q := s.matching(ctx, f, now)
-		for _, condition := range conditions {
-			q = q.Where(condition)
-		}
-		return q
-	}, nil
+	return conditions, nil
 }
 
 // ofKey is the license that has a key or had it, or none.

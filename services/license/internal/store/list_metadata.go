@@ -10,37 +10,52 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// havingMetadata selects the licenses whose metadata has all of these members. SQLite reads the metadata of the
-// licenses that the other filters leave. PostgreSQL has an index, and looks up first how many there are; of a value
-// that a large share of all licenses has, the index would gather every one before anything else is asked.
-func (s *Store) havingMetadata(ctx context.Context, wanted map[string]string) (clause.Expression, error) {
+// havingMetadata selects the licenses whose metadata has all of the members that f asks for, once for a page and once
+// for the total. SQLite, and PostgreSQL where other members of f leave few licenses, reads the metadata of those.
+//
+// Otherwise PostgreSQL has an index, which knows no order and must gather all that it finds. A sample tells beforehand
+// how many that are. Of a value that many licenses have, a page is full sooner when all are gone through, newest first,
+// and the total is counted sooner by the index, unless a large share of all licenses has it.
+func (s *Store) havingMetadata(ctx context.Context, f licensing.Filter) (page, total clause.Expression, err error) {
 	if s.db.Engine() == db.SQLite {
-		return members(wanted, sqliteMember), nil
+		read := members(f.Metadata, sqliteMember)
+		return read, read, nil
 	}
 	// What is shorter than any member is not read. "<> '{}'" would have the planner go through the index first, which
 	// is of those licenses, and "@>" as well.
-	scanned := members(wanted,
+	read := members(f.Metadata,
 		postgresMember("octet_length(metadata) > 2 AND jsonb_contains(metadata_document(metadata), ?::jsonb)"))
-	var sampled int64
-	err := s.db.Read(ctx).Raw("SELECT count(*) FROM licenses TABLESAMPLE SYSTEM (0.1) WHERE ?", scanned).
-		Scan(&sampled).Error
-	if sampled > manySampled || err != nil {
-		return scanned, err
+	if f.CustomerID != nil || f.HardwareID != nil || f.Key != nil {
+		return read, read, nil
 	}
 	// The index is of the licenses that have metadata.
-	indexed := members(wanted, postgresMember("metadata <> '{}' AND metadata_document(metadata) @> ?::jsonb"))
+	indexed := members(f.Metadata, postgresMember("metadata <> '{}' AND metadata_document(metadata) @> ?::jsonb"))
+	var sampled int64
+	err = s.db.Read(ctx).Raw("SELECT count(*) FROM licenses TABLESAMPLE SYSTEM (0.1) WHERE ?", read).Scan(&sampled).Error
+	switch {
+	case err != nil || sampled > mostSampled:
+		return read, read, err
+	case sampled > manySampled:
+		return read, indexed, nil
+	}
 	var ids []string
 	err = s.db.Read(ctx).Table("licenses").Where(indexed).Limit(fewFound+1).Pluck("id", &ids).Error
 	if len(ids) <= fewFound {
-		return clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}, err
+		few := clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}
+		return few, few, err
 	}
-	return indexed, err
+	return indexed, indexed, err
 }
 
-// manySampled is how many of a sample of a thousandth stand for more licenses than the index should gather.
-const manySampled = 50
+// Of a sample of a thousandth, more than manySampled stand for more licenses than the index should gather for a page, and
+// more than mostSampled for so many that going through all counts licensing.MaxTotal sooner than the index does.
+const (
+	manySampled = 5
+	mostSampled = 250
+)
 
 // members holds for the licenses of which member, which takes a name and a value, holds for all that are wanted.
 func members(wanted map[string]string, member func(key, value string) clause.Expression) clause.Expression {

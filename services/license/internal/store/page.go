@@ -51,30 +51,39 @@ var allColumns []string
 func readPage[R, T any](q func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
 	licensing.Page[T], error,
 ) {
-	counted := q().Select("1").Limit(licensing.MaxTotal + 1)
-	return readTotal(q().Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted), q, columns, span, o, item)
+	return readSelection(selection{q, q}, columns, span, o, item)
 }
 
-// readParts is readPage of what several queries select, no two of them the same row.
-func readParts[R, T any](parts []func() *gorm.DB, columns any, span licensing.Span, o order[R], item func(*R) T) (
+// readSelection is readPage of a selection.
+func readSelection[R, T any](s selection, columns any, span licensing.Span, o order[R], item func(*R) T) (
+	licensing.Page[T], error,
+) {
+	counted := s.total().Select("1").Limit(licensing.MaxTotal + 1)
+	total := counted.Session(&gorm.Session{NewDB: true}).Table("(?) AS found", counted)
+	return readTotal(total, s.page, columns, span, o, item)
+}
+
+// readParts is readPage of what several selections select, no two of them the same row.
+func readParts[R, T any](parts []selection, columns any, span licensing.Span, o order[R], item func(*R) T) (
 	licensing.Page[T], error,
 ) {
 	if len(parts) == 1 {
-		return readPage(parts[0], columns, span, o, item)
+		return readSelection(parts[0], columns, span, o, item)
 	}
 	// Each part is cut to what the whole can need, so that each is read by its own index.
-	most := func(n int, of func(*gorm.DB) *gorm.DB) func() *gorm.DB {
+	most := func(n int, of func(selection) *gorm.DB) func() *gorm.DB {
 		return func() *gorm.DB {
 			selects, texts := make([]any, len(parts)), make([]string, len(parts))
 			for i, part := range parts {
-				selects[i], texts[i] = of(part()).Limit(n), fmt.Sprintf("SELECT * FROM (?) AS part%d", i)
+				selects[i], texts[i] = of(part).Limit(n), fmt.Sprintf("SELECT * FROM (?) AS part%d", i)
 			}
-			return parts[0]().Session(&gorm.Session{NewDB: true}).
+			return parts[0].page().Session(&gorm.Session{NewDB: true}).
 				Table("("+strings.Join(texts, " UNION ALL ")+") AS found", selects...)
 		}
 	}
-	counted := most(licensing.MaxTotal+1, func(q *gorm.DB) *gorm.DB { return q.Select("1 AS one") })
-	rows := most(span.Page*span.PerPage+1, func(q *gorm.DB) *gorm.DB {
+	counted := most(licensing.MaxTotal+1, func(s selection) *gorm.DB { return s.total().Select("1 AS one") })
+	rows := most(span.Page*span.PerPage+1, func(s selection) *gorm.DB {
+		q := s.page()
 		if span.After != nil {
 			q = q.Where(o.after, o.values(span.After)...)
 		}
