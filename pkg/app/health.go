@@ -13,6 +13,7 @@ import (
 )
 
 // Health answers /readyz for a service, and takes it out of the load balancer when it drains. A service embeds one.
+// Liveness is /healthz of pkg/httpx/meta.go, which asks for nothing: an outage restarts no process that runs.
 type Health struct {
 	deps     Deps
 	keys     *masterkey.Register

@@ -3,7 +3,8 @@
 // credential is looked at, so that a guesser whose next guess is right does not learn it. What nobody can guess,
 // because package secret made it, is looked at nevertheless, one at a time and so many a second: honest callers behind
 // the same address are not locked out by an old client, also not by a process that has just started, and a flood costs
-// a bounded number of look-ups. No request header changes what an address may do.
+// a bounded number of look-ups. No request header changes what an address may do; which one a client has, only a
+// trusted proxy says (pkg/httpx/proxies.go).
 //
 // License keys are no credentials of this kind. Whoever tries them needs an API key, whose allowance bounds the calls
 // (apikey.Guard.Require; 60 a minute and 1,000 an hour unless its maker says otherwise, in auth's

@@ -150,7 +150,7 @@ func (r *roundRobin) load(workers int, journeys []func(device string) error) (st
 }
 
 // TestRollingRestart restarts everything under load, one process after the other in random order, two times: no call
-// fails.
+// fails. The previous version beside the new one: upgrade_test.go.
 func TestRollingRestart(t *testing.T) {
 	eachAlone(t, func(w *harness) {
 		r := w.behindGateway()

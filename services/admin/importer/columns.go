@@ -14,7 +14,8 @@ type column struct {
 	read           func(text string) (value any, wrong string)
 }
 
-// columns are the names that a file may have in its first line, beside metadata.NAME.
+// columns are the names that a file may have in its first line, beside metadata.NAME; docs/import.md lists them.
+// Objects and members are those of importedLicense in license's internal/manage/import_row.go.
 var columns = map[string]column{
 	"license_key":         {"", "license_key", readText},
 	"customer_id":         {"", "customer_id", readText},

@@ -238,7 +238,9 @@ type Cursor struct {
 	ID         string
 }
 
-// Judgment is what a person says about an anomaly; nil members stay as they are.
+// Judgment is what a person says about an anomaly; nil members stay as they are. It changes the risk (ScoreOf in
+// risk.go) and silences no detector: what is seen within EpisodeGap continues a false positive, and what is seen later
+// is a new anomaly.
 type Judgment struct {
 	Status, Note *string
 }

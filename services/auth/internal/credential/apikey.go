@@ -53,7 +53,9 @@ type KeySecret struct {
 	ExpiresAt time.Time
 }
 
-// APIKeys are the use cases of API keys: they are made, changed, ended and found. It is safe for concurrent use.
+// APIKeys are the use cases of API keys: they are made, changed, ended and found. It is safe for concurrent use. Owners
+// may, through admin, and whoever has the admin secret (package manage); which endpoints a key may call when nothing is
+// said is in apikey_members.go.
 type APIKeys struct {
 	Store KeyStore
 	Clock clock.Clock

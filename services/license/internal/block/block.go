@@ -1,6 +1,7 @@
 // Package block is what administrators do with blocks: devices, networks and components that are refused. The row
 // not_blocked of licensing/verdict.go asks them at every use, of tokens too; seats stay. Replicas hear of
 // device.blocked and device.unblocked (Watches in jobs.go); a machine without a network hears nothing of a block.
+// Operators make and lift blocks (routes.go of admin's internal/api).
 package block
 
 import (

@@ -50,8 +50,8 @@ func (s *Store) havingMetadata(ctx context.Context, f licensing.Filter) (page, t
 	return indexed, indexed, err
 }
 
-// Of a sample of a thousandth, more than manySampled stand for more licenses than the index should gather for a page, and
-// more than mostSampled for so many that going through all counts licensing.MaxTotal sooner than the index does.
+// Of a sample of a thousandth, more than manySampled stand for more licenses than the index should gather for a page,
+// and more than mostSampled for so many that going through all counts licensing.MaxTotal sooner than the index does.
 const (
 	manySampled = 5
 	mostSampled = 250

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// address is what is known of one client address. Times are Unix microseconds.
+// address is what is known of one client address (httpx.ClientNetwork) of which credentials were refused. Times are
+// Unix microseconds. The 429 of an allowance comes from pkg/apikey/guard.go.
 type address struct {
 	failures []int64   // of the last minute, oldest first
 	busy     int       // credentials being looked at; at least one while others wait
