@@ -34,7 +34,8 @@ func (s *Store) havingMetadata(ctx context.Context, f licensing.Filter) (page, t
 	// The index is of the licenses that have metadata.
 	indexed := members(f.Metadata, postgresMember("metadata <> '{}' AND metadata_document(metadata) @> ?::jsonb"))
 	var sampled int64
-	err = s.db.Read(ctx).Raw("SELECT count(*) FROM licenses TABLESAMPLE SYSTEM (0.1) WHERE ?", read).Scan(&sampled).Error
+	err = s.db.Read(ctx).Raw("SELECT count(*) FROM licenses TABLESAMPLE SYSTEM (0.1) WHERE ?", read).
+		Scan(&sampled).Error
 	switch {
 	case err != nil || sampled > mostSampled:
 		return read, read, err

@@ -25,7 +25,8 @@ func TestListByMetadata(t *testing.T) {
 			`{"order": 12345678901234567890, "list": ["web"]}`,
 			`{"order": null, "huge": 1e400000, "shop": "web"}`,
 			``,
-			`{"\u0073hop": "\u0077eb", "path": "C:\\x", "line": "1\n2", "at": "a\/b", "caf\u00e9": "ol\u00e9", "n": 1.5e1}`,
+			`{"\u0073hop": "\u0077eb", "path": "C:\\x", "line": "1\n2", "at": "a\/b",
+				"caf\u00e9": "ol\u00e9", "n": 1.5e1}`,
 		} {
 			r.clock.Set(noon.Add(time.Duration(i) * time.Hour))
 			made := create(t, r, licensing.NewLicense{CustomerID: "acme", Metadata: json.RawMessage(metadata)})
