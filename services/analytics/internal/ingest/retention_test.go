@@ -1,9 +1,11 @@
 package ingest_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
@@ -71,6 +73,30 @@ func TestRetentionIsKeptAfterTheEnd(t *testing.T) {
 		}
 		if n := r.kept(r.clock.Now().Add(time.Second)); n != 0 {
 			t.Errorf("%d events are kept though their states have been written", n)
+		}
+	})
+}
+
+// TestDevicesThatNeverWorkedAreForgotten: one device that goes by a new id each time leaves no row for each of them.
+func TestDevicesThatNeverWorkedAreForgotten(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		events, devices := []event.Event{s.created(now, 1)}, []usage.DeviceKey{{LicenseID: license, HardwareID: "pc-0"}}
+		for i := 1; i <= 1100; i++ {
+			to := usage.DeviceKey{LicenseID: license, HardwareID: fmt.Sprint("pc-", i)}
+			events = append(events, s.event(eventsv1.TypeDeviceRebound, now, body{
+				"from_hardware_id": devices[i-1].HardwareID, "hardware_id": to.HardwareID, "version": i + 1,
+				"license": body{"license_id": license, "version": i + 1, "is_active": true, "current_devices": 1},
+			}))
+			devices = append(devices, to)
+		}
+		r.handle(events...)
+		if _, err := r.store.Prune(t.Context(), usage.Expiry{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := r.store.Rollups(t.Context(), []string{license}, devices)
+		if n := len(stored.Devices); err != nil || n != 1001 || !stored.Devices[devices[1100]].Seat.Value {
+			t.Errorf("%d devices are remembered, want the 1000 of the last changes and that with the seat (%v)", n, err)
 		}
 	})
 }

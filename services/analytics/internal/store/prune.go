@@ -17,6 +17,9 @@ const (
 	hoursKept   = 90 * 24 * time.Hour
 	// addressesKept is how long the detectors remember an address that fell silent. They look back a day at most.
 	addressesKept = 7 * 24 * time.Hour
+	// changesKept is for how many changes of its license a device is remembered that left a seat and was never at work,
+	// as one that goes by a new id each time: an event of its seat may still come late.
+	changesKept = 1000
 )
 
 // Prune forgets what has expired, in small portions, and returns how many rows. How old received events may be says the
@@ -34,6 +37,8 @@ func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err er
 		{"detector_states", "updated_at < ?", []any{x.States}},
 		{"detector_states", "subject LIKE 'ip:%' AND updated_at < ?", []any{x.Now.Add(-addressesKept)}},
 		{"devices", "NOT has_seat AND last_seen < ?", []any{x.States}},
+		{"devices", "NOT has_seat AND last_seen IS NULL AND seat_version + ? <= (SELECT l.seats_version FROM licenses l " +
+			"WHERE l.license_id = devices.license_id)", []any{changesKept}},
 		{"anomalies", "closed_at < ?", []any{x.Rollups}},
 		{"networks", "last_day < ?", []any{x.States}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepMinute, x.Now.Add(-minutesKept)}},

@@ -21,10 +21,21 @@ DELETE FROM counter_operations WHERE (license_id, operation_id) IN (
 DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
 	SELECT d.license_id, d.hardware_id, d.counter FROM counter_devices d
 	JOIN counters c ON c.license_id = d.license_id AND c.name = d.counter WHERE d.period < c.period LIMIT ?)`
+	// A device is known by its row, or by a lease where it needs no seat; leases that ended have an index of their own.
+	// The counter keeps the sum.
+	pruneForgotten = `
+DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
+	SELECT p.license_id, p.hardware_id, p.counter FROM counter_devices p WHERE
+		NOT EXISTS (SELECT 1 FROM devices d WHERE d.license_id = p.license_id AND d.hardware_id = p.hardware_id)
+		AND NOT EXISTS (SELECT 1 FROM leases l
+			WHERE l.license_id = p.license_id AND l.hardware_id = p.hardware_id AND l.ending = '')
+		AND NOT EXISTS (SELECT 1 FROM leases l
+			WHERE l.license_id = p.license_id AND l.hardware_id = p.hardware_id AND l.ending <> '')
+	LIMIT ?)`
 )
 
 // PruneCounters deletes, in small batches, operations and history whose time is over, and parts of devices from earlier
-// periods.
+// periods and of devices that are forgotten.
 func (s *Store) PruneCounters(ctx context.Context) error {
 	now := s.clock.Now()
 	err := s.pruneBatches(ctx, pruneOperations, now.Add(-counter.OperationRetention), pruneBatch)
@@ -33,6 +44,9 @@ func (s *Store) PruneCounters(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.pruneBatches(ctx, pruneParts, pruneBatch)
+	}
+	if err == nil {
+		err = s.pruneBatches(ctx, pruneForgotten, pruneBatch)
 	}
 	return err
 }

@@ -12,10 +12,12 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/db"
 )
 
-// TestCountersForgetWhatIsOver: operations after a day, history after two years, parts of devices from earlier periods.
+// TestCountersForgetWhatIsOver: operations after a day, history after two years, parts of devices from earlier periods
+// and of devices that neither the license nor its leases know any more.
 func TestCountersForgetWhatIsOver(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
-		id := create(t, r, seats(2)).License.ID
+		made := create(t, r, seats(2))
+		id := made.License.ID
 		exec := func(statement string, values ...any) {
 			t.Helper()
 			err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
@@ -27,7 +29,15 @@ func TestCountersForgetWhatIsOver(t *testing.T) {
 		}
 		exec(`INSERT INTO counters (license_id, name, used, period, schedule, announced)
 			VALUES (?, 'c', 5, 3, 'never', 0)`, id)
-		for device, period := range map[string]int{"old": 2, "new": 3} {
+		if _, err := r.Activate(t.Context(), made.Key, client("new")); err != nil {
+			t.Fatal(err)
+		}
+		for device, ending := range map[string]string{"leases": "", "leased": "released"} {
+			exec(`INSERT INTO leases (id, license_id, hardware_id, session_id, device_name, entitlement, leased_at,
+				last_seen_at, expires_at, ending) VALUES (?, ?, ?, '', '', '', ?, ?, ?, ?)`,
+				uuid.NewString(), id, device, noon, noon, noon, ending)
+		}
+		for device, period := range map[string]int{"old": 2, "new": 3, "leases": 3, "leased": 3, "forgotten": 3} {
 			exec(`INSERT INTO counter_devices (license_id, counter, hardware_id, period, used)
 				VALUES (?, 'c', ?, ?, 1)`,
 				id, device, period)
@@ -51,12 +61,12 @@ func TestCountersForgetWhatIsOver(t *testing.T) {
 			{"counter_devices", "hardware_id"}, {"counter_operations", "operation_id"}, {"counter_history", "action"},
 		} {
 			var values []string
-			if err := d.Read(t.Context()).Table(of[0]).Pluck(of[1], &values).Error; err != nil {
+			if err := d.Read(t.Context()).Table(of[0]).Order(of[1]).Pluck(of[1], &values).Error; err != nil {
 				t.Fatal(err)
 			}
 			left += fmt.Sprintf("%q ", values)
 		}
-		if want := `["new"] ["kept"] ["set"] `; left != want {
+		if want := `["leased" "leases" "new"] ["kept"] ["set"] `; left != want {
 			t.Errorf("left %s, want %s", left, want)
 		}
 	})
