@@ -211,8 +211,22 @@ func (r *Recorder) drainSome(ctx context.Context) (int, error) {
 		r.settle(ctx, `UPDATE telemetry_spill SET claim = NULL, claimed_until = NULL`, c)
 		return 0, err
 	}
-	r.settle(ctx, `DELETE FROM telemetry_spill`, c)
+	r.forget(ctx, c)
 	return len(c.rows), nil
+}
+
+// forget deletes what was published. It holds mu, so that nobody adds up what is left before known says so. What others
+// have spilled since known was added up is not in it.
+func (r *Recorder) forget(ctx context.Context, c *claimed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.settle(ctx, `DELETE FROM telemetry_spill`, c) {
+		return
+	}
+	for _, row := range c.rows {
+		r.known.add(amount{Events: -row.Events, Bytes: -len(row.Payload)})
+	}
+	r.known = amount{Events: max(0, r.known.Events), Bytes: max(0, r.known.Bytes)}
 }
 
 type spilled struct {
@@ -230,21 +244,22 @@ type claimed struct {
 
 func (r *Recorder) claim(ctx context.Context) (*claimed, error) {
 	const (
-		free = `SELECT seq, events FROM telemetry_spill WHERE claimed_until IS NULL OR claimed_until < ?
-			ORDER BY seq LIMIT ?`
-		take = `UPDATE telemetry_spill SET claim = ?, claimed_until = ?
-			WHERE seq BETWEEN ? AND ? AND (claimed_until IS NULL OR claimed_until < ?)`
-		read = `SELECT events, payload FROM telemetry_spill WHERE seq BETWEEN ? AND ? AND claim = ? ORDER BY seq`
+		// A claim of somebody else that ends later than any clock of a replica says was made before a clock was set back.
+		unclaimed = `(claimed_until IS NULL OR claimed_until NOT BETWEEN ? AND ?)`
+		free      = `SELECT seq, events FROM telemetry_spill WHERE ` + unclaimed + ` ORDER BY seq LIMIT ?`
+		take      = `UPDATE telemetry_spill SET claim = ?, claimed_until = ? WHERE seq BETWEEN ? AND ? AND ` + unclaimed
+		read      = `SELECT events, payload FROM telemetry_spill WHERE seq BETWEEN ? AND ? AND claim = ? ORDER BY seq`
 	)
 	now := clock.System{}.Now()
+	latest := now.Add(2 * lease)
 	c := &claimed{mark: uuid.NewString()}
 	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		var oldest []spilled
-		if err := tx.Raw(free, now, claimRows).Scan(&oldest).Error; err != nil || len(oldest) == 0 {
+		if err := tx.Raw(free, now, latest, claimRows).Scan(&oldest).Error; err != nil || len(oldest) == 0 {
 			return err
 		}
 		c.first, c.last = oldest[0].Seq, lastOf(oldest)
-		if err := tx.Exec(take, c.mark, now.Add(lease), c.first, c.last, now).Error; err != nil {
+		if err := tx.Exec(take, c.mark, now.Add(lease), c.first, c.last, now, latest).Error; err != nil {
 			return err
 		}
 		return tx.Raw(read, c.first, c.last, c.mark).Scan(&c.rows).Error
@@ -266,7 +281,7 @@ func lastOf(rows []spilled) int64 {
 
 // settle ends a claim, also when the process is to end. If that fails the claim runs out by itself, and the events are
 // sent twice: consumers know them.
-func (r *Recorder) settle(ctx context.Context, statement string, c *claimed) {
+func (r *Recorder) settle(ctx context.Context, statement string, c *claimed) (settled bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	err := r.cfg.DB.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
@@ -275,4 +290,5 @@ func (r *Recorder) settle(ctx context.Context, statement string, c *claimed) {
 	if err != nil {
 		r.cfg.Log.WarnContext(ctx, "a claim on telemetry could not be ended; it runs out by itself", "error", err)
 	}
+	return err == nil
 }

@@ -93,6 +93,33 @@ func TestTheCapCountsBytesToo(t *testing.T) {
 	})
 }
 
+// TestWhatWasPublishedMakesRoom at once, although the table was looked into just before.
+func TestWhatWasPublishedMakesRoom(t *testing.T) {
+	eachInBubble(t, func(t *testing.T, d *db.DB) {
+		b := &bus{away: true}
+		r := telemetry.New(telemetry.Config{DB: d, Pub: b, Log: testkit.Log(t), MaxBatch: 100, Cap: 250})
+		run(t, r)
+		record(r, 0, 200)
+		time.Sleep(1500 * time.Millisecond) // of the bubble
+		record(r, 200, 300)                 // too many: the table is looked into
+		time.Sleep(300 * time.Millisecond)
+		if n := r.Dropped(); n != 100 {
+			t.Fatalf("%d dropped, want 100", n)
+		}
+		b.setAway(false)
+		time.Sleep(400 * time.Millisecond) // what is spilled is published
+		b.setAway(true)
+		if n := spilled(t, d); n != 0 {
+			t.Fatalf("%d events are still spilled", n)
+		}
+		record(r, 300, 500)
+		time.Sleep(300 * time.Millisecond)
+		if stored, dropped := spilled(t, d), r.Dropped(); stored != 200 || dropped != 100 {
+			t.Errorf("%d stored in an empty table and %d dropped, want 200 and 100 as before", stored, dropped)
+		}
+	})
+}
+
 // TestSpilledEventsAreRewritten: those that edit changes are published so, the others as they were.
 func TestSpilledEventsAreRewritten(t *testing.T) {
 	each(t, func(t *testing.T, d *db.DB) {
@@ -143,13 +170,34 @@ func TestTheClaimOfAKilledProcessRunsOut(t *testing.T) {
 			}
 		}
 		b := &bus{}
-		claim(time.Now().Add(time.Hour))
+		claim(time.Now().Add(time.Minute))
 		heir := run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
 		heir()
 		if n := len(b.subjects()); n != 0 {
 			t.Fatalf("%d events were published that another process had claimed", n)
 		}
 		claim(time.Now().Add(-time.Second))
+		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
+		b.await(t, want)
+	})
+}
+
+// TestAClaimFromBeforeTheClockWasSetBack does not keep events until its time comes again.
+func TestAClaimFromBeforeTheClockWasSetBack(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		b := &bus{away: true}
+		r := telemetry.New(telemetry.Config{DB: d, Pub: b})
+		stop := run(t, r)
+		want := record(r, 0, 10)
+		stop()
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(`UPDATE telemetry_spill SET claim = ?, claimed_until = ?`,
+				"018f4b1e-0000-7000-8000-000000000001", time.Now().Add(14*24*time.Hour)).Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.setAway(false)
 		run(t, telemetry.New(telemetry.Config{DB: d, Pub: b}))
 		b.await(t, want)
 	})

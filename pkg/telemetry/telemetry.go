@@ -235,11 +235,15 @@ func (r *Recorder) publish(run context.Context, events []event.Event) error {
 	return r.cfg.Pub.Publish(ctx, events)
 }
 
-// drop counts lost events and says so, at most once a minute for each of the two kinds.
+// lineEvery is a minute in seconds. A next line that is further away is from before the clock was set back.
+const lineEvery = 60
+
+// drop counts lost events and says so, at most once in lineEvery for each of the two kinds.
 func (r *Recorder) drop(n int, why error, nextLine *atomic.Int64) {
 	total := r.dropped.Add(uint64(n))
 	now := time.Now().Unix()
-	if next := nextLine.Load(); now >= next && nextLine.CompareAndSwap(next, now+60) {
+	next := nextLine.Load()
+	if early := now < next && next-now <= lineEvery; !early && nextLine.CompareAndSwap(next, now+lineEvery) {
 		r.cfg.Log.Error("telemetry is lost", "events", n, "total", total, "error", why)
 	}
 }
