@@ -8,14 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
-	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
 // observedBus shows operators what a service publishes and consumes.
 type observedBus struct {
 	bus.Bus
-	clock clock.Clock
 
 	published *prometheus.CounterVec
 	failed    prometheus.Counter
@@ -29,8 +27,7 @@ type observedBus struct {
 func observeBus(d Deps) bus.Bus {
 	buckets := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	b := &observedBus{
-		Bus:   d.Bus,
-		clock: d.Clock,
+		Bus: d.Bus,
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "latchkey_bus_published_events_total",
 			Help: "Events that the bus has confirmed, by type; those of type anomaly.* are detections.",
@@ -61,12 +58,12 @@ func observeBus(d Deps) bus.Bus {
 
 // Publish implements bus.Publisher.
 func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
-	began := b.clock.Now()
+	began := time.Now()
 	if err := b.Bus.Publish(ctx, events); err != nil {
 		b.failed.Inc()
 		return err
 	}
-	b.confirmed.Observe(b.clock.Now().Sub(began).Seconds())
+	b.confirmed.Observe(time.Since(began).Seconds())
 	for i := range events {
 		b.published.WithLabelValues(events[i].Type).Inc()
 	}
@@ -76,7 +73,7 @@ func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
 // Consume implements bus.Bus.
 func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) error {
 	return b.Bus.Consume(ctx, q, func(ctx context.Context, events []event.Event) error {
-		began := b.clock.Now()
+		began := time.Now()
 		b.lag.begun(q.Name, events)
 		err := h(ctx, events)
 		var rejected bus.Rejected
@@ -92,5 +89,5 @@ func (b *observedBus) Consume(ctx context.Context, q bus.Queue, h bus.Handler) e
 func (b *observedBus) consumedBatch(queue string, events []event.Event, began time.Time) {
 	b.consumed.WithLabelValues(queue).Add(float64(len(events)))
 	b.lag.ended(queue, true)
-	b.took.WithLabelValues(queue).Observe(b.clock.Now().Sub(began).Seconds())
+	b.took.WithLabelValues(queue).Observe(time.Since(began).Seconds())
 }

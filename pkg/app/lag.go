@@ -64,7 +64,7 @@ func (l *lag) ended(queue string, takenIn bool) {
 // behind is the lag now.
 func (p *progress) behind(now time.Time) time.Duration {
 	switch {
-	case !p.works && now.Sub(p.at) > lagHolds:
+	case !p.works && now.Sub(p.at).Abs() > lagHolds: // further ahead: the clock was set back
 		return 0
 	case p.final >= 0:
 		return p.final

@@ -132,6 +132,8 @@ func TestTheLagOfAConsumerThatStandsStillGrows(t *testing.T) {
 	take(nil, 0, "380")
 	after(30*time.Second, "380")
 	after(31*time.Second, "0")
+	take(nil, 0, "441")
+	after(-24*time.Hour, "0") // the clock was set back
 }
 
 func TestLookUpsOfCachesAreShown(t *testing.T) {

@@ -209,7 +209,8 @@ func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load Loader[V]) (v V, cach
 
 // reload asks the source again while old is good enough to fall back on.
 func (c *Cache[K, V]) reload(ctx context.Context, k K, old *entry[V], load Loader[V]) (V, bool, error) {
-	if c.clock.Now().UnixMicro() < c.retry.Load() {
+	// One further away than retryEvery is from before the clock was set back.
+	if wait := c.retry.Load() - c.clock.Now().UnixMicro(); wait > 0 && wait <= retryEvery.Microseconds() {
 		return old.value, true, nil
 	}
 	v, cached, err := c.load(ctx, k, reloadTimeout, load)

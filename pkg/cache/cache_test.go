@@ -140,6 +140,23 @@ func TestStaleIsRetriedOnceASecond(t *testing.T) {
 	}
 }
 
+// TestASourceIsAskedAgainAfterTheClockWasSetBack, not only once the clock comes to where the source was away.
+func TestASourceIsAskedAgainAfterTheClockWasSetBack(t *testing.T) {
+	now, s := clock.NewFake(start), &source{}
+	c := cache.New[string, int](cache.Options{Capacity: 10, TTL: time.Minute, Stale: time.Hour}, now)
+	mustFetch(t, c, s)
+	now.Advance(time.Minute)
+	s.err = apierr.ErrUnavailable
+	mustFetch(t, c, s)
+	s.err = nil
+	now.Advance(-24 * time.Hour)
+	mustFetch(t, c, s)
+	now.Advance(time.Minute)
+	if v := mustFetch(t, c, s); v != 4 {
+		t.Errorf("got %d a minute later, want 4: the value is past its time, and the source there", v)
+	}
+}
+
 func mustFetch(t *testing.T, c *cache.Cache[string, int], s *source) int {
 	t.Helper()
 	v, _, err := c.Fetch(t.Context(), "k", s.load)

@@ -18,7 +18,7 @@ type address struct {
 // there are too many addresses nevertheless, any other is forgotten: that helps no attacker, who with so many addresses
 // has the limit of each anyway.
 func (a *Attempts) state(from string, now int64) *address {
-	if now >= a.sweepAt {
+	if now >= a.sweepAt || a.sweepAt > now+window.Microseconds() { // further away: the clock was set back
 		a.sweepAt = now + window.Microseconds()
 		for key, s := range a.addresses {
 			if s.busy == 0 && s.failed(now) == 0 {

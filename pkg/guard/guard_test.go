@@ -321,6 +321,16 @@ func TestAddressesAreBounded(t *testing.T) {
 	}
 }
 
+// TestAddressesAreForgottenAfterTheClockWasSetBack as they are otherwise.
+func TestAddressesAreForgottenAfterTheClockWasSetBack(t *testing.T) {
+	r := newRig(t, 60)
+	r.want(r.call(here, "wrong"), 401)
+	r.clock.Advance(-24 * time.Hour)
+	if _ = r.attempts.refuse("another", errWrong); len(r.attempts.addresses) != 1 {
+		t.Errorf("%d addresses are remembered", len(r.attempts.addresses))
+	}
+}
+
 // TestWhatNobodyCanGuess: beyond the limit a credential that package secret made is looked at, one at a time for each
 // address, and waits rather than being refused. The wrong ones are no admitted failures.
 func TestWhatNobodyCanGuess(t *testing.T) {

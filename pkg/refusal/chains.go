@@ -41,7 +41,7 @@ func (s *chains) publish(license, name string, now time.Time) int {
 	if c == nil {
 		return 0
 	}
-	if now.Sub(c.published[c.next]) < time.Minute {
+	if now.Sub(c.published[c.next]).Abs() < time.Minute { // further ahead: the clock was set back
 		c.unpublished++
 		return 0
 	}
@@ -93,7 +93,7 @@ func (s *chains) watch(license, name string) *chain {
 func (s *chains) forgetOld(license string, now time.Time) {
 	of := s.byLicense[license]
 	for name, c := range of {
-		if now.Sub(c.published[(c.next+publishedPerMinute-1)%publishedPerMinute]) > time.Hour {
+		if now.Sub(c.published[(c.next+publishedPerMinute-1)%publishedPerMinute]).Abs() > time.Hour {
 			delete(of, name)
 			s.watched--
 		}

@@ -92,6 +92,26 @@ func TestEventsOfAChainAreLimited(t *testing.T) {
 	}
 }
 
+// TestRefusalsAreToldAfterTheClockWasSetBack, and not only once it comes to where it was; nor are chains watched until
+// then.
+func TestRefusalsAreToldAfterTheClockWasSetBack(t *testing.T) {
+	c := clock.NewFake(time.Now())
+	r, got := recorder(c)
+	for range publishedPerMinute {
+		_ = r.Note(token.Refused("revoked"), Token{Chain: "a"})
+	}
+	for i := range chainsWatched - 1 {
+		_ = r.Note(token.Refused("revoked"), Token{Chain: fmt.Sprint(i), LicenseID: fmt.Sprint(i / 100)})
+	}
+	before := len(got.published)
+	c.Advance(-24 * time.Hour)
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "a"})
+	_ = r.Note(token.Refused("revoked"), Token{Chain: "another"})
+	if n := len(got.published) - before; n != 2 {
+		t.Errorf("%d of 2 refusals were told", n)
+	}
+}
+
 // TestChainsAreBounded: more than are watched only count; after an hour there is room again.
 func TestChainsAreBounded(t *testing.T) {
 	c := clock.NewFake(time.Now())

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
@@ -166,9 +167,9 @@ func (b *Bus) repeat(
 	for n := 1; ; n++ {
 		conn, err := b.consuming.await(ctx)
 		if err == nil {
-			started := now()
+			started := time.Now()
 			err = session(ctx, conn)
-			if now().Sub(started) > steadyAfter {
+			if time.Since(started) > steadyAfter {
 				n = 1
 			}
 		}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/internal/delivery"
-	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 const (
@@ -36,8 +35,6 @@ const (
 
 // errTurnedAway says that the broker takes no connections with this URL.
 var errTurnedAway = errors.New("the broker refuses the connection")
-
-func now() time.Time { return clock.System{}.Now() }
 
 // link keeps one connection up. The recovery of amqp091 is not used: it does not cover the first connection, revives
 // channels without telling us (an acknowledgment on the earlier channel is then dropped without an error), and a watch
@@ -84,9 +81,9 @@ func (l *link) run(ctx context.Context) {
 			_ = delivery.Pause(ctx, n)
 			continue
 		}
-		started := now()
+		started := time.Now()
 		l.serve(ctx, conn)
-		if now().Sub(started) > steadyAfter {
+		if time.Since(started) > steadyAfter {
 			n = 0
 		}
 		_ = delivery.Pause(ctx, n+1)

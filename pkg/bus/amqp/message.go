@@ -9,6 +9,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
@@ -122,7 +123,7 @@ func deadMessage(m message, queue, reason string, attempts int) message {
 		headerKey:      m.key,
 		headerReason:   reason,
 		headerAttempts: int32(attempts),
-		headerDiedAt:   now().Format(time.RFC3339Nano),
+		headerDiedAt:   clock.System{}.Now().Format(time.RFC3339Nano),
 	}
 	m.exchange, m.key = deadExchange(queue), deadQueue(queue)
 	return m

@@ -30,7 +30,7 @@ type refusals struct {
 func (r *refusals) current() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now().Sub(r.at) > refusedFor {
+	if time.Since(r.at) > refusedFor {
 		return ""
 	}
 	return r.reason
@@ -42,11 +42,11 @@ func (r *refusals) note(e *amqp091.Error) (remake bool) {
 	defer r.mu.Unlock()
 	// What follows names the virtual host and the user, which is nothing for a public page.
 	r.reason, _, _ = strings.Cut(e.Reason, " in vhost")
-	r.at = now()
-	if e.Code != amqp091.NotFound || now().Sub(r.remade) < remakeEvery {
+	r.at = time.Now()
+	if e.Code != amqp091.NotFound || time.Since(r.remade) < remakeEvery {
 		return false
 	}
-	r.remade = now()
+	r.remade = time.Now()
 	return true
 }
 

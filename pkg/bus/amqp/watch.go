@@ -117,7 +117,7 @@ func (w *watcher) subscribe(conn *amqp091.Connection, ch *amqp091.Channel) (<-ch
 	if err := w.followSources(conn, q.Name); err != nil {
 		return nil, err
 	}
-	w.heard = now()
+	w.heard = time.Now()
 	return ch.Consume(q.Name, "", true, true, false, false, nil)
 }
 
@@ -143,9 +143,9 @@ func (w *watcher) followSources(conn *amqp091.Connection, queue string) error {
 // deaf tells whether nothing has come for long although the broker takes what is published.
 func (w *watcher) deaf() bool {
 	if s := w.bus.publishing.state(); !s.Connected || s.Blocked {
-		w.heard = now()
+		w.heard = time.Now()
 	}
-	return now().Sub(w.heard) > deafAfter
+	return time.Since(w.heard) > deafAfter
 }
 
 // receive relies on the order of the queue: when a tick has come, every event routed before it has been shown.
@@ -154,7 +154,7 @@ func (w *watcher) receive(d amqp091.Delivery) {
 		if !w.alive || !w.Link.Alive() {
 			w.OnGap()
 		}
-		w.alive, w.heard = true, now()
+		w.alive, w.heard = true, time.Now()
 		w.Link.Tick()
 		return
 	}

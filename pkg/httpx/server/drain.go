@@ -33,7 +33,7 @@ type Drain struct {
 type drainer struct {
 	Drain
 	draining  atomic.Bool
-	lastIdle  atomic.Int64 // Unix nanoseconds: when a client last got an answer and kept the connection
+	lastIdle  atomic.Pointer[time.Time] // when a client last got an answer and kept the connection
 	accepting sync.WaitGroup
 	servers   []*http.Server
 	listeners []*listener
@@ -52,13 +52,19 @@ func (d *drainer) handler(h http.Handler) http.Handler {
 // connState notes the clients that keep a connection although the server drains: their request came before.
 func (d *drainer) connState(_ net.Conn, s http.ConnState) {
 	if s == http.StateIdle && d.draining.Load() {
-		d.lastIdle.Store(time.Now().UnixNano())
+		d.noteIdle()
 	}
+}
+
+// noteIdle keeps the monotonic time too: the clock may be set while the server drains.
+func (d *drainer) noteIdle() {
+	now := time.Now()
+	d.lastIdle.Store(&now)
 }
 
 // run ends the servers: it tells everyone, stops accepting, answers what was accepted, and closes what is quiet.
 func (d *drainer) run(ctx context.Context) error {
-	d.lastIdle.Store(time.Now().UnixNano())
+	d.noteIdle()
 	d.draining.Store(true)
 	if d.Begin != nil {
 		d.Begin()
@@ -77,7 +83,7 @@ func (d *drainer) run(ctx context.Context) error {
 // awaitQuiet gives each connection that keeps alive the time for one more request, its last.
 func (d *drainer) awaitQuiet(ctx context.Context) {
 	for {
-		rest := quietTime - time.Since(time.Unix(0, d.lastIdle.Load()))
+		rest := quietTime - time.Since(*d.lastIdle.Load())
 		if rest <= 0 || ctx.Err() != nil {
 			return
 		}

@@ -36,7 +36,7 @@ func (d *denials) note(licenseID, hardwareID string, now time.Time) {
 // makeRoom drops the denials that are over, and where those are few, a tenth of the others.
 func (d *denials) makeRoom(now time.Time) {
 	for key, at := range d.at {
-		if now.Sub(at) > denialKept {
+		if now.Sub(at).Abs() > denialKept {
 			delete(d.at, key)
 		}
 	}
@@ -58,7 +58,7 @@ func (d *denials) since(licenseID, hardwareID string, now time.Time) (ago time.D
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, known := d.at[denied{licenseID, hardwareID}]
-	if ago = now.Sub(at); !known || ago > denialKept {
+	if ago = now.Sub(at); !known || ago.Abs() > denialKept { // further ahead: the clock was set back
 		return 0, false
 	}
 	return max(ago, 0), true

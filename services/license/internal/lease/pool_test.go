@@ -338,6 +338,9 @@ func TestDenialsAreRememberedForAMinute(t *testing.T) {
 	if _, ok := d.since("l", "a", noon.Add(time.Minute+1)); ok {
 		t.Error("a denial is remembered for longer than a minute")
 	}
+	if ago, ok := d.since("l", "a", noon.Add(-24*time.Hour)); ok {
+		t.Errorf("a denial of later, before the clock was set back, is told as one of %s ago", ago)
+	}
 	for i := range 3 * denialsKept {
 		d.note("l", fmt.Sprint(i), noon)
 	}

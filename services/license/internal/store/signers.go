@@ -83,7 +83,8 @@ func (s *Signers) find(
 // isNew tells whether the database has a key. While it cannot be asked, what is in memory counts.
 func (s *Signers) isNew(ctx context.Context, where string, value any) bool {
 	now, at := s.clock.Now().UnixNano(), s.lookAt.Load()
-	if now < at || !s.lookAt.CompareAndSwap(at, now+int64(lookEvery)) {
+	early := now < at && at-now <= int64(lookEvery) // further away: the clock was set back
+	if early || !s.lookAt.CompareAndSwap(at, now+int64(lookEvery)) {
 		return false
 	}
 	var known int64

@@ -68,6 +68,10 @@ func TestNewKeysOfAnIntegrationAreFound(t *testing.T) {
 		want("after a stranger", false, key, id)
 		r.clock.Advance(time.Second)
 		want("a second after the stranger", true, key, id)
+		r.clock.Advance(-24 * time.Hour)
+		want("after the clock was set back", true, key, id)
+		key, id = add()
+		want("made after the clock was set back", true, key, id)
 	})
 }
 
