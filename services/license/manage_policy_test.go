@@ -95,6 +95,43 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	})
 }
 
+// TestATrialPolicyEnds: whoever asks for a trial gets what the policy says, so it may not say "for ever".
+func TestATrialPolicyEnds(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		for i, endless := range []string{
+			`{}`, `{"max_devices":1}`, `{"counters":[{"name":"runs"}]}`, `{"expires_at":null,"duration_days":null}`,
+			`{"counters":[{"name":"runs","limit":5,"reset":"monthly"}]}`,
+			`{"counters":[{"name":"runs","limit":5,"overage":null}]}`,
+		} {
+			code := fmt.Sprintf(`{"code":"endless-%d","is_trial":true,`, i)
+			refused := w.policies("POST", "", strings.Replace(code+endless[1:], ",}", "}", 1))
+			w.want(refused, http.StatusBadRequest, "VALIDATION_ERROR")
+			fields, _ := refused.body["details"].(map[string]any)["fields"].(map[string]any)
+			if told, _ := fields["is_trial"].(string); !strings.Contains(told, "duration_days") {
+				w.t.Errorf("%s: %s", endless, refused.raw)
+			}
+		}
+		for i, ending := range []string{
+			`"duration_days":14`, `"duration_months":1`, `"expires_at":"2098-01-01"`,
+			`"counters":[{"name":"runs","limit":5}]`,
+		} {
+			code := fmt.Sprintf("ending-%d", i)
+			made := w.policies("POST", "", fmt.Sprintf(`{"code":%q,"is_trial":true,%s}`, code, ending))
+			w.want(made, http.StatusCreated, "")
+			for _, taken := range []string{
+				`{"expires_at":null,"counters":[]}`,
+				`{"duration_days":null,"duration_months":null,"expires_at":null,` +
+					`"counters":[{"name":"runs","limit":5,"reset":"daily"}]}`,
+			} {
+				w.want(w.policies("PATCH", "/"+code, taken), http.StatusBadRequest, "VALIDATION_ERROR")
+			}
+		}
+		w.want(w.policies("POST", "", `{"code":"full"}`), http.StatusCreated, "")
+		w.want(w.policies("PATCH", "/full", `{"is_trial":true}`), http.StatusBadRequest, "VALIDATION_ERROR")
+		w.want(w.policies("PATCH", "/full", `{"is_trial":true,"duration_days":3}`), http.StatusOK, "")
+	})
+}
+
 // entitlementsOverPolicy: entitlements come to those of the policy, features say which of these are left.
 func (w *world) entitlementsOverPolicy() {
 	w.t.Helper()

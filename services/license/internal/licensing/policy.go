@@ -37,7 +37,12 @@ func (p *Policy) Apply(c *TermsChange) error {
 	if c.ExpiresAt.Present {
 		p.ExpiresAt = c.ExpiresAt.Value.orNever(c.ExpiresAt.Null, &p.Terms)
 	}
-	return p.consistent(&before)
+	problems := apierr.Fields{}
+	p.contradictions(problems, &before)
+	if p.endlessTrial() && !before.endlessTrial() { // one that was accepted earlier stays
+		problems["is_trial"] = endlessTrial
+	}
+	return problems.Err()
 }
 
 // View is what the audit log shows of the terms of the policy, by their public names.

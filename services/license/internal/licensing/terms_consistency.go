@@ -2,11 +2,15 @@ package licensing
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 const neverUsable = "starts_at must be before expires_at, or the license can never be used"
+
+const endlessTrial = "a policy that makes trials needs duration_days, duration_months or expires_at, or a counter " +
+	"with a limit and without reset, or its trials never end"
 
 // contradictions notes which members of changed terms contradict one another, by their public names. What
 // was contradictory before the change stays: it was accepted earlier.
@@ -32,6 +36,15 @@ func (t *Terms) contradictions(p map[string]string, before *Terms) {
 func (t *Terms) endsBeforeStart() bool {
 	return !t.StartsAt.IsZero() && !t.ExpiresAt.IsZero() && !t.StartsAt.Before(t.ExpiresAt)
 }
+
+// endlessTrial tells that the terms make a trial that neither time nor what is consumed ever ends. An administrator may
+// give a license such terms; a policy would give them to everybody who asks for a trial.
+func (t *Terms) endlessTrial() bool {
+	return t.IsTrial && !t.hasDuration() && t.ExpiresAt.IsZero() && !slices.ContainsFunc(t.Counters, ends)
+}
+
+// ends tells that nothing is left of a counter one day.
+func ends(c CounterTerms) bool { return c.Reset == ResetNever && c.Ceiling() < MaxCount }
 
 // consistent is a VALIDATION_ERROR with the contradictions, nil for none.
 func (t *Terms) consistent(before *Terms) error {
