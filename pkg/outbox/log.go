@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/db"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 )
 
 // Republish sends every event that happened since a time once more, in the order of seq, so that a consumer can be
@@ -87,6 +88,51 @@ func (o *Outbox) deleteSent(ctx context.Context, seqs []int64) (n int, err error
 		return res.Error
 	})
 	return n, err
+}
+
+// List returns the events about subject since a time, newest first: at most limit of them, and no more than have
+// maxBytes of data together, though at least one; and how many there are in all. Types in exclude are left out. What is
+// not returned is not read into memory.
+func (o *Outbox) List(
+	ctx context.Context, subject string, since time.Time, exclude []string, limit, maxBytes int,
+) ([]event.Event, int, error) {
+	const (
+		where  = ` FROM outbox WHERE subject = ? AND occurred_at >= ? AND type NOT IN ?`
+		newest = ` ORDER BY occurred_at DESC, seq DESC`
+		sizes  = `SELECT seq, octet_length(CAST(data AS text)) AS bytes` + where + newest + ` LIMIT ?`
+		chosen = `SELECT ` + rowColumns + ` FROM outbox WHERE seq IN ?` + newest
+	)
+	// A NOT IN of nothing would be NOT IN (NULL), which is never true.
+	exclude = append([]string{""}, exclude...)
+	read := o.db.Read(ctx)
+	var total int
+	if err := read.Raw("SELECT count(*)"+where, subject, since, exclude).Scan(&total).Error; err != nil {
+		return nil, 0, db.Error(err)
+	}
+	var found []sized
+	if err := read.Raw(sizes, subject, since, exclude, limit).Scan(&found).Error; err != nil || len(found) == 0 {
+		return nil, total, db.Error(err)
+	}
+	var rows []row
+	err := read.Raw(chosen, within(maxBytes, found)).Scan(&rows).Error
+	return toEvents(rows), total, db.Error(err)
+}
+
+// sized is a row with the size of its data.
+type sized struct {
+	Seq   int64
+	Bytes int
+}
+
+// within are the first rows that have maxBytes together, and at least one.
+func within(maxBytes int, rows []sized) (seqs []int64) {
+	for _, r := range rows {
+		if maxBytes -= r.Bytes; maxBytes < 0 && len(seqs) > 0 {
+			break
+		}
+		seqs = append(seqs, r.Seq)
+	}
+	return seqs
 }
 
 // Has tells whether the log has an event of a type about a subject.

@@ -69,26 +69,38 @@ func TestRepublishSaysHowFarItCame(t *testing.T) {
 	})
 }
 
+// plenty is more bytes than any event log of a test has.
+const plenty = 1 << 30
+
 func TestList(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		o := New(d, "test")
 		ids := add(t, d, o, "lic", 4)
 		add(t, d, o, "another", 2)
+		one, _, err := o.List(t.Context(), "lic", noon, nil, 1, plenty)
+		if err != nil || len(one) != 1 {
+			t.Fatal(one, err)
+		}
+		size := len(one[0].Data) // of each
 		for name, tt := range map[string]struct {
 			subject string
 			since   time.Time
 			exclude []string
 			limit   int
+			bytes   int
 			want    []string
 			total   int
 		}{
-			"newest first":  {"lic", noon, nil, 10, []string{ids[3], ids[2], ids[1], ids[0]}, 4},
-			"inclusive":     {"lic", noon.Add(2 * time.Second), nil, 10, []string{ids[3], ids[2]}, 2},
-			"limited":       {"lic", noon, []string{"license.created"}, 1, []string{ids[3]}, 4},
-			"type left out": {"lic", noon, []string{"x", "license.activated"}, 10, []string{}, 0},
-			"unknown":       {"nobody", noon, nil, 10, []string{}, 0},
+			"newest first":  {"lic", noon, nil, 10, plenty, []string{ids[3], ids[2], ids[1], ids[0]}, 4},
+			"inclusive":     {"lic", noon.Add(2 * time.Second), nil, 10, plenty, []string{ids[3], ids[2]}, 2},
+			"limited":       {"lic", noon, []string{"license.created"}, 1, plenty, []string{ids[3]}, 4},
+			"type left out": {"lic", noon, []string{"x", "license.activated"}, 10, plenty, []string{}, 0},
+			"bytes":         {"lic", noon, nil, 10, 3*size - 1, []string{ids[3], ids[2]}, 4},
+			"all bytes":     {"lic", noon, nil, 3, 3 * size, []string{ids[3], ids[2], ids[1]}, 4},
+			"one too large": {"lic", noon, nil, 10, 1, []string{ids[3]}, 4},
+			"unknown":       {"nobody", noon, nil, 10, plenty, []string{}, 0},
 		} {
-			events, total, err := o.List(t.Context(), tt.subject, tt.since, tt.exclude, tt.limit)
+			events, total, err := o.List(t.Context(), tt.subject, tt.since, tt.exclude, tt.limit, tt.bytes)
 			if diff := cmp.Diff(tt.want, idsOf(events)); diff != "" || total != tt.total || err != nil {
 				t.Errorf("%s: %d in all, %v %s", name, total, err, diff)
 			}
@@ -109,7 +121,7 @@ func TestPruneDeletesOnlyWhatIsOldAndSent(t *testing.T) {
 		if n, err := o.Prune(t.Context(), noon.Add((batchSize+10)*time.Second)); n != batchSize+10 || err != nil {
 			t.Fatalf("%d pruned, %v", n, err)
 		}
-		left, _, err := o.List(t.Context(), "lic", noon, nil, 100)
+		left, _, err := o.List(t.Context(), "lic", noon, nil, 100, plenty)
 		if diff := cmp.Diff(10, len(left)); diff != "" || err != nil || left[9].ID != ids[batchSize+10] {
 			t.Fatal(diff, err)
 		}

@@ -217,22 +217,3 @@ func (o *Outbox) Taken() func(context.Context) bool {
 		return taken
 	}
 }
-
-// List returns the events about subject since a time, newest first and at most limit of them, and how many there are in
-// all. Types in exclude are left out.
-func (o *Outbox) List(
-	ctx context.Context, subject string, since time.Time, exclude []string, limit int,
-) ([]event.Event, int, error) {
-	// A NOT IN of nothing would be NOT IN (NULL), which is never true.
-	exclude = append([]string{""}, exclude...)
-	const where = ` FROM outbox WHERE subject = ? AND occurred_at >= ? AND type NOT IN ?`
-	var total int
-	if err := o.db.Read(ctx).Raw("SELECT count(*)"+where, subject, since, exclude).Scan(&total).Error; err != nil {
-		return nil, 0, db.Error(err)
-	}
-	var rows []row
-	err := o.db.Read(ctx).
-		Raw("SELECT "+rowColumns+where+" ORDER BY occurred_at DESC, seq DESC LIMIT ?", subject, since, exclude, limit).
-		Scan(&rows).Error
-	return toEvents(rows), total, db.Error(err)
-}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func subject(d *db.DB) storetest.Subject {
 	s := store.New(d, o)
 	return storetest.Subject{Keys: s, Audit: s,
 		Announced: func(ctx context.Context, about string) ([]event.Event, error) {
-			events, _, err := o.List(ctx, about, time.Time{}, nil, 100)
+			events, _, err := o.List(ctx, about, time.Time{}, nil, 100, math.MaxInt)
 			return events, err
 		}}
 }

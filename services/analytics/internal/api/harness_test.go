@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -156,7 +157,7 @@ func (k *harness) event(eventType string, at time.Time, b body) event.Event {
 // published is the events of a type that the service has published about a subject.
 func (k *harness) published(eventType, subject string) []event.Event {
 	k.t.Helper()
-	events, _, err := k.outbox.List(k.t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100)
+	events, _, err := k.outbox.List(k.t.Context(), subject, now.AddDate(-1, 0, 0), nil, 100, math.MaxInt)
 	if err != nil {
 		k.t.Fatal(err)
 	}

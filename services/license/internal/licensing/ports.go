@@ -131,8 +131,10 @@ type Reads interface {
 	FormerKey(ctx context.Context, key string) (licenseID string, until time.Time, err error)
 	// ByKey finds the id of a license by a key as somebody typed it; e is not nil for an enrollment key. ErrNotFound.
 	ByKey(ctx context.Context, key string, now time.Time) (licenseID string, e *EnrollmentKey, err error)
-	// Events reads the newest limit changes of state since a time, newest first, and how many there are; ErrNotFound.
-	Events(ctx context.Context, licenseID string, since time.Time, limit int) (newest []Event, total int, err error)
+	// Events reads changes of state since a time, newest first: at most limit, with maxBytes of data together or one;
+	// and how many there are. ErrNotFound.
+	Events(ctx context.Context, licenseID string, since time.Time, limit, maxBytes int) (
+		newest []Event, total int, err error)
 	// EnrollmentKeys reads a part of the enrollment keys of a license that were not deleted, newest first; ErrNotFound.
 	EnrollmentKeys(ctx context.Context, licenseID string, span Span) (Page[EnrollmentKey], error)
 	// Count counts licenses and seats as of now.

@@ -39,16 +39,12 @@ func (m *Manage) listEvents(c *gin.Context) error {
 		return err
 	}
 	id, since := licenseID(c), m.Clock.Now().Add(-time.Duration(hours)*time.Hour)
-	events, total, err := m.Reads.Events(c.Request.Context(), id, since, maxEvents)
+	events, total, err := m.Reads.Events(c.Request.Context(), id, since, maxEvents, maxEventBytes)
 	if err != nil {
 		return err
 	}
 	body := eventsBody{LicenseID: id, Hours: hours, Events: []eventBody{}, Total: total}
-	bytes := 0
 	for _, e := range events {
-		if bytes += len(e.Data); bytes > maxEventBytes && len(body.Events) > 0 {
-			break
-		}
 		shown, err := shownData(e.Type, e.Data)
 		if err != nil {
 			return err

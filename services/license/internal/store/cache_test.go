@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -131,7 +132,7 @@ func TestAnEventThatComesLateDropsNothingNewer(t *testing.T) {
 			return v.Cached
 		}
 		cached()
-		events, _, err := r.outbox.List(t.Context(), made.License.ID, noon.AddDate(-1, 0, 0), nil, 100)
+		events, _, err := r.outbox.List(t.Context(), made.License.ID, noon.AddDate(-1, 0, 0), nil, 100, math.MaxInt)
 		if err != nil || len(events) < 3 {
 			t.Fatal(events, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -226,7 +227,7 @@ func unended(t *testing.T, d *db.DB) (rows []unendedLease) {
 
 func allEvents(t *testing.T, r *replica, licenseID string) []event.Event {
 	t.Helper()
-	all, _, err := r.outbox.List(context.Background(), licenseID, noon.AddDate(-1, 0, 0), nil, 1_000_000)
+	all, _, err := r.outbox.List(context.Background(), licenseID, noon.AddDate(-1, 0, 0), nil, 1_000_000, math.MaxInt)
 	if err != nil {
 		t.Fatal(err)
 	}

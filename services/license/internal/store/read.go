@@ -64,12 +64,12 @@ func (s *Store) SeatsOfUser(ctx context.Context, licenseID, userID string) (int,
 
 // Events implements licensing.Reads.
 func (s *Store) Events(
-	ctx context.Context, licenseID string, since time.Time, limit int,
+	ctx context.Context, licenseID string, since time.Time, limit, maxBytes int,
 ) ([]licensing.Event, int, error) {
 	if _, err := s.Find(ctx, licenseID); err != nil {
 		return nil, 0, err
 	}
-	logged, total, err := s.outbox.List(ctx, licenseID, since, []string{eventsv1.TypeAuditRecorded}, limit)
+	logged, total, err := s.outbox.List(ctx, licenseID, since, []string{eventsv1.TypeAuditRecorded}, limit, maxBytes)
 	events := make([]licensing.Event, len(logged))
 	for i, e := range logged {
 		events[i] = licensing.Event{ID: e.ID, Type: e.Type, At: e.Time, Data: e.Data}

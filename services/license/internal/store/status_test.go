@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ import (
 func history(t *testing.T, r *replica, licenseID string) (types []string) {
 	t.Helper()
 	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), []string{eventsv1.TypeAuditRecorded},
-		1000)
+		1000, math.MaxInt)
 	if err != nil {
 		t.Fatal(err)
 	}

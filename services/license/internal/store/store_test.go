@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -157,7 +158,7 @@ func check(t *testing.T, r *replica, licenseID string) (active int) {
 
 func events(t *testing.T, r *replica, licenseID, eventType string) (n int) {
 	t.Helper()
-	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), nil, 10_000)
+	all, _, err := r.outbox.List(t.Context(), licenseID, noon.AddDate(-1, 0, 0), nil, 10_000, math.MaxInt)
 	if err != nil {
 		t.Fatal(err)
 	}
