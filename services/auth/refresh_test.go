@@ -189,8 +189,9 @@ func TestRefreshWithAnIdempotencyKey(t *testing.T) {
 		once := w.refreshOnce("r-1", first.Refresh).is(200, "")
 		var second pair
 		once.into(&second)
-		if again := w.refreshOnce("r-1", first.Refresh).is(200, ""); again.body != once.body {
-			w.Errorf("first %s\nagain %s", once.body, again.body)
+		again := w.refreshOnce("r-1", first.Refresh).is(200, "")
+		if again.body != once.body || once.replayed() || !again.replayed() {
+			w.Errorf("first %s %v\nagain %s %v", once.body, once.header, again.body, again.header)
 		}
 		w.refreshOnce("r-1", second.Refresh).is(422, errcode.IdempotencyKeyReused)
 		w.verify(second.Access).is(200, "")
@@ -203,7 +204,7 @@ func TestRefreshWithAnIdempotencyKey(t *testing.T) {
 }
 
 // TestAnEarlierKeyGetsNoVoidPair: what it was answered became void when the same token was exchanged without a key, or
-// with another, and nothing of the newer pair was used either.
+// with another, and nothing of the newer pair was used either. What it gets instead is no repeated answer.
 func TestAnEarlierKeyGetsNoVoidPair(t *testing.T) {
 	for name, later := range map[string]func(w *harness, raw string) answer{
 		"without a key":    (*harness).refresh,
@@ -216,14 +217,14 @@ func TestAnEarlierKeyGetsNoVoidPair(t *testing.T) {
 				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&void)
 				w.clock.Advance(10 * time.Second)
 				later(w, first.Refresh).is(200, "").into(&newer)
-				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&again)
-				if again != newer {
-					w.Errorf("within ten seconds of %v the earlier key got %v", newer, again)
+				soon := w.refreshOnce("r-1", first.Refresh).is(200, "")
+				if soon.into(&again); again != newer || soon.replayed() {
+					w.Errorf("within ten seconds of %v the earlier key got %v %v", newer, again, soon.header)
 				}
 				w.clock.Advance(10 * time.Second)
-				w.refreshOnce("r-1", first.Refresh).is(200, "").into(&again)
-				if again == void {
-					w.Error("the void pair is repeated")
+				late := w.refreshOnce("r-1", first.Refresh).is(200, "")
+				if late.into(&again); again == void || name == "without a key" && late.replayed() {
+					w.Errorf("the void pair is repeated: %v", late.header)
 				}
 				w.verify(again.Access).is(200, "")
 				w.refresh(again.Refresh).is(200, "")
@@ -282,6 +283,9 @@ func TestUsedAnswersAreNotRepeated(t *testing.T) {
 		})
 	}
 }
+
+// replayed tells that the answer says to be one that was given before.
+func (a answer) replayed() bool { return a.header.Get("Idempotency-Replayed") != "" }
 
 func (w *harness) refreshOnce(key, token string) answer {
 	w.Helper()

@@ -80,9 +80,13 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	pair, err := a.tryRefresh(c, req.RefreshToken, once)
+	var kept credential.Pair
+	pair, err := a.tryRefresh(c, req.RefreshToken, noting(&kept, once))
 	if err != nil {
 		return err
+	}
+	if pair != kept { // another took the place of the one that was repeated
+		c.Writer.Header().Del(httpx.HeaderReplayed)
 	}
 	a.TokenAttempts.Trust(guard.Made(secret.Hash(pair.Refresh)))
 	c.JSON(http.StatusOK, newTokenResponse(pair))
@@ -110,6 +114,19 @@ func (a *API) once(c *gin.Context, like idempotency.Key) (credential.Once, error
 		key.Scope = like.Scope + subject
 		return idempotency.Do(ctx, a.Idempotency, key, fn)
 	}, nil
+}
+
+// noting is once, with its pair written to kept; nil for nil.
+func noting(kept *credential.Pair, once credential.Once) credential.Once {
+	if once == nil {
+		return nil
+	}
+	return func(ctx context.Context, subject string,
+		fn func(ctx context.Context) (credential.Pair, error)) (pair credential.Pair, err error) {
+		pair, err = once(ctx, subject, fn)
+		*kept = pair
+		return pair, err
+	}
 }
 
 func (a *API) verifyToken(c *gin.Context) error {
