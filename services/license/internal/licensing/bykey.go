@@ -3,6 +3,7 @@ package licensing
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -77,13 +78,15 @@ func refusesUser(err error) bool {
 }
 
 // meant is the license with which the refusal of a user is published: the one that the call names, or the only one that
-// the user has. It is empty where there is none, or none for the client, whose key may be bound to a product.
+// the user has. It is empty where there is none, or none for the client, whose key may be bound to a product; and for a
+// license that is nothing to the user, or anyone who learned its id could fill its history and its risk.
 func (s *Seats) meant(ctx context.Context, c *Client) string {
 	id := c.User.LicenseID
 	if id == "" && len(c.User.Licenses) == 1 {
 		id = c.User.Licenses[0]
 	}
-	if l, _, err := s.Lookup.License(ctx, id); err != nil || !c.isFor(l) {
+	l, _, err := s.Lookup.License(ctx, id)
+	if err != nil || !c.isFor(l) || l.CustomerID != c.User.CustomerID && !slices.Contains(c.User.Licenses, id) {
 		return ""
 	}
 	return id

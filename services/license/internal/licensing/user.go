@@ -12,6 +12,8 @@ import (
 type User struct {
 	ID    string
 	Email string
+	// CustomerID is the vendor's id of the customer whose user it is.
+	CustomerID string
 	// MaxDevices bounds the seats that the user takes on all licenses together; it may be Unlimited.
 	MaxDevices int
 	IsLocked   bool

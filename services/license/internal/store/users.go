@@ -70,12 +70,12 @@ func (r *userRow) user() user.User {
 		User: licensing.User{
 			ID:          r.ID,
 			Email:       r.Email,
+			CustomerID:  r.CustomerID,
 			MaxDevices:  limitOrUnlimited(r.MaxDevices),
 			IsLocked:    r.IsLocked,
 			Credentials: r.Credentials,
 		},
 		Product:            r.Product,
-		CustomerID:         r.CustomerID,
 		Name:               r.Name,
 		PasswordHash:       r.PasswordHash,
 		MustChangePassword: r.MustChangePassword,

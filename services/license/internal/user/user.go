@@ -33,9 +33,8 @@ const (
 type User struct {
 	licensing.User
 	// Product is the code of the product.
-	Product    string
-	CustomerID string
-	Name       string
+	Product string
+	Name    string
 	// PasswordHash is in the form of PHC, with the parameters that it was made by.
 	PasswordHash string
 	// MustChangePassword holds until the user has a password that nobody else chose.
@@ -123,9 +122,12 @@ func createdEvents(by *licensing.Actor, u *User) []proto.Message {
 // user is the user to be made, and what is wrong with that.
 func (n *NewUser) user(now time.Time) (User, apierr.Fields) {
 	u := User{
-		User:               licensing.User{ID: uuid.Must(uuid.NewV7()).String(), MaxDevices: licensing.Unlimited},
+		User: licensing.User{
+			ID:         uuid.Must(uuid.NewV7()).String(),
+			CustomerID: n.CustomerID,
+			MaxDevices: licensing.Unlimited,
+		},
 		Product:            n.Product,
-		CustomerID:         n.CustomerID,
 		MustChangePassword: true,
 		Version:            1,
 		CreatedAt:          now,

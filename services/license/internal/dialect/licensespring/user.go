@@ -59,17 +59,17 @@ func (d *Dialect) licenseOfUser(c *gin.Context, s *subject) error {
 	if signedIn.LicenseID, err = d.chosen(ctx, &u, s.sent.LicenseID); err != nil {
 		return err
 	}
-	if s.License, _, err = d.Seats.LicenseByKey(ctx, "", &s.client); err != nil || s.sent.Password != "" {
-		return err
+	if s.sent.Password == "" { // a refusal is published with the license: first the device proves the user
+		sits, err := d.sitsOn(ctx, signedIn.LicenseID, &u, s.client.HardwareID)
+		switch {
+		case err != nil:
+			return err
+		case !sits:
+			return errPassword
+		}
 	}
-	device, err := d.Licenses.FindDevice(ctx, s.ID, s.client.HardwareID)
-	switch {
-	case err != nil:
-		return err
-	case device == nil || !device.IsActive || device.UserID != u.ID:
-		return errPassword
-	}
-	return nil
+	s.License, _, err = d.Seats.LicenseByKey(ctx, "", &s.client)
+	return err
 }
 
 // prove is the user whose password it is or, of a call without one, whose e-mail it is: the device has to prove it, and
@@ -120,12 +120,20 @@ func (d *Dialect) seated(ctx context.Context, users []user.User, hardwareID stri
 
 func (d *Dialect) sits(ctx context.Context, u *user.User, hardwareID string) (bool, error) {
 	for _, id := range u.Licenses {
-		device, err := d.Licenses.FindDevice(ctx, id, hardwareID)
-		if err != nil || device != nil && device.IsActive && device.UserID == u.ID {
-			return err == nil, err
+		if sits, err := d.sitsOn(ctx, id, u, hardwareID); err != nil || sits {
+			return sits, err
 		}
 	}
 	return false, nil
+}
+
+// sitsOn tells whether the device is one that the user has activated on the license, empty for none.
+func (d *Dialect) sitsOn(ctx context.Context, licenseID string, u *user.User, hardwareID string) (bool, error) {
+	if licenseID == "" {
+		return false, nil
+	}
+	device, err := d.Licenses.FindDevice(ctx, licenseID, hardwareID)
+	return device != nil && device.IsActive && device.UserID == u.ID, err
 }
 
 // ambiguous says of a refused password what can be done about it here, where no call names a customer.
@@ -138,9 +146,13 @@ func ambiguous(err error) error {
 	return err
 }
 
-// chosen is the id of the license that has a number; empty, for the only one of the user, where none is given.
+// chosen is the id of the license that has a number, or of the only one of the user where none is given; empty where
+// there is no only one.
 func (d *Dialect) chosen(ctx context.Context, u *user.User, number int64) (string, error) {
-	if number == 0 {
+	switch {
+	case number == 0 && len(u.Licenses) == 1:
+		return u.Licenses[0], nil
+	case number == 0:
 		return "", nil
 	}
 	for _, id := range u.Licenses {
