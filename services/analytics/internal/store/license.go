@@ -32,7 +32,8 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 	if h.Devices, err = s.devices(ctx, l.ID); err != nil {
 		return nil, err
 	}
-	if h.DeviceDays, err = s.deviceDays(ctx, []string{l.ID}, w.From); err != nil {
+	h.Use = usage.NewDeviceUse()
+	if err = s.deviceUses(ctx, []string{l.ID}, w, func(_ string, u *usage.DeviceUse) { h.Use = u }); err != nil {
 		return nil, err
 	}
 	var failures []licenseFailureRow
@@ -87,13 +88,38 @@ func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, 
 	return devices, nil
 }
 
-func (s *Store) deviceDays(ctx context.Context, licenses []string, from time.Time) ([]usage.DeviceDay, error) {
-	var rows []deviceDayRow
-	err := s.db.Read(ctx).Table("device_days").Where("license_id IN ? AND day >= ?", licenses, from).
-		Order("license_id, day, hardware_id").Find(&rows).Error
-	days := make([]usage.DeviceDay, len(rows))
-	for i, r := range rows {
-		days[i] = r.day()
+// deviceUses calls each for the licenses whose devices were at work, one after the other. The order is that of the keys of both
+// tables: neither engine has to sort, or to hold, what may be millions of rows.
+func (s *Store) deviceUses(
+	ctx context.Context, licenses []string, w usage.Window, each func(licenseID string, u *usage.DeviceUse),
+) error {
+	rows, err := s.db.Read(ctx).Raw(`SELECT license_id, day, hardware_id, hours, uses FROM device_days
+		WHERE license_id IN ? AND day >= ? AND day <= ? ORDER BY license_id`, licenses, w.From, w.To).Rows()
+	if err != nil {
+		return db.Error(err)
 	}
-	return days, db.Error(err)
+	defer func() { _ = rows.Close() }()
+	var r deviceDayRow
+	last, u := "", usage.NewDeviceUse()
+	done := func() {
+		if last != "" {
+			each(last, u)
+		}
+	}
+	for rows.Next() {
+		if err := rows.Scan(&r.LicenseID, &r.Day, &r.HardwareID, &r.Hours, &r.Uses); err != nil {
+			return db.Error(err)
+		}
+		if r.LicenseID != last {
+			done()
+			last, u = r.LicenseID, usage.NewDeviceUse()
+		}
+		d := r.day()
+		u.Add(&d)
+	}
+	if err := rows.Err(); err != nil {
+		return db.Error(err)
+	}
+	done()
+	return nil
 }

@@ -148,8 +148,8 @@ type pageRow struct {
 	ExpiresAt      stamp
 }
 
-// Page implements usage.Store. The page's licenses come first, then what belongs to them: the cost does not grow with
-// the number of licenses.
+// Page implements usage.Store. The page's licenses come first, then what belongs to them: neither the cost nor the
+// memory grows with the number of licenses, nor the memory with the days of their devices.
 func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseUsage, error) {
 	after := q.After
 	if after == "" {
@@ -174,33 +174,36 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 	for i := range rows {
 		ids[i] = rows[i].LicenseID
 	}
-	days := map[string][]usage.DeviceDay{}
-	if len(ids) > 0 {
-		all, err := s.deviceDays(ctx, ids, q.Window.From)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range all {
-			days[d.LicenseID] = append(days[d.LicenseID], d)
-		}
+	used := map[string]deviceFigures{}
+	err = s.deviceUses(ctx, ids, q.Window, func(id string, u *usage.DeviceUse) {
+		used[id] = deviceFigures{distinct: int64(len(u.Uses)), peak: u.Peak}
+	})
+	if err != nil {
+		return nil, err
 	}
 	page := make([]usage.LicenseUsage, len(rows))
 	for i := range rows {
-		page[i] = rows[i].usage(days[rows[i].LicenseID])
+		page[i] = rows[i].usage(used[rows[i].LicenseID])
 	}
 	return page, nil
 }
 
-func (r *pageRow) usage(days []usage.DeviceDay) usage.LicenseUsage {
+// deviceFigures are what a page tells of a license's devices.
+type deviceFigures struct {
+	distinct int64
+	peak     int
+}
+
+func (r *pageRow) usage(d deviceFigures) usage.LicenseUsage {
 	u := usage.LicenseUsage{
 		LicenseID:      r.LicenseID,
 		CustomerID:     r.CustomerID,
 		Validations:    r.Validations,
 		Failures:       r.Failures,
-		Devices:        usage.DistinctDevices(days),
+		Devices:        d.distinct,
 		MaxDevices:     usage.Limit(r.MaxDevices),
 		Slots:          r.Slots,
-		PeakConcurrent: usage.Peak(days),
+		PeakConcurrent: d.peak,
 		Utilization:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
 		LastSeen:       r.LastSeen.orNil(),
 		RiskScore:      r.RiskScore,

@@ -65,7 +65,7 @@ func (r *Reports) Usage(ctx context.Context, licenseID string, days int) (total 
 	rows := map[time.Time]*DayUsage{}
 	daily = make([]DayUsage, days)
 	for i, date := range w.Dates() {
-		daily[i].Date = date
+		daily[i].Date, daily[i].UniqueDevices = date, h.Use.On(date)
 		rows[date] = &daily[i]
 	}
 	for i := range h.Days {
@@ -74,14 +74,7 @@ func (r *Reports) Usage(ctx context.Context, licenseID string, days int) (total 
 			total.Counts.Add(row.Counts)
 		}
 	}
-	distinct := map[string]bool{}
-	for i := range h.DeviceDays {
-		if row := rows[h.DeviceDays[i].Day]; row != nil {
-			row.UniqueDevices++
-			distinct[h.DeviceDays[i].HardwareID] = true
-		}
-	}
-	total.UniqueDevices = len(distinct)
+	total.UniqueDevices = len(h.Use.Uses)
 	return total, daily, nil
 }
 

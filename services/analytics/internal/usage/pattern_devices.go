@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -63,14 +62,10 @@ func newDevicePatterns(w Window, h *History) DevicePatterns {
 	p := DevicePatterns{
 		MaxDevices:     Limit(h.License.MaxDevices.Value),
 		Slots:          h.License.Identity.Value.Slots,
-		PeakConcurrent: Peak(h.DeviceDays),
+		PeakConcurrent: h.Use.Peak,
 		List:           []DevicePortion{},
 	}
-	uses, total := map[string]int64{}, int64(0)
-	for i := range h.DeviceDays {
-		uses[h.DeviceDays[i].HardwareID] += h.DeviceDays[i].Uses
-		total += h.DeviceDays[i].Uses
-	}
+	uses := h.Use.Uses
 	p.Seen = len(uses)
 	for i := range h.Devices {
 		d := &h.Devices[i]
@@ -83,7 +78,7 @@ func newDevicePatterns(w Window, h *History) DevicePatterns {
 		if !d.FirstSeen.Before(w.From) {
 			p.New++
 		}
-		p.List = append(p.List, newDevicePortion(d, Share(uses[d.HardwareID], total)))
+		p.List = append(p.List, newDevicePortion(d, Share(uses[d.HardwareID], h.Use.Total)))
 	}
 	slices.SortFunc(p.List, func(a, b DevicePortion) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.HardwareID, b.HardwareID))
@@ -108,42 +103,13 @@ func newDevicePortion(d *Device, part float64) DevicePortion {
 	}
 }
 
-// DistinctDevices counts the devices behind days of one license.
-func DistinctDevices(days []DeviceDay) int64 {
-	seen := map[string]bool{}
-	for i := range days {
-		seen[days[i].HardwareID] = true
-	}
-	return int64(len(seen))
-}
-
-// Peak is the largest number of devices at work within one hour.
-func Peak(days []DeviceDay) int {
-	type hour struct {
-		day  time.Time
-		hour int
-	}
-	busy, peak := map[hour]int{}, 0
-	for i := range days {
-		for mask := days[i].Hours; mask != 0; mask &= mask - 1 {
-			h := hour{days[i].Day, bits.TrailingZeros32(mask)}
-			busy[h]++
-			peak = max(peak, busy[h])
-		}
-	}
-	return peak
-}
-
 func countryShares(h *History) []CountryShare {
-	of := map[string]string{}
-	for i := range h.Devices {
-		of[h.Devices[i].HardwareID] = h.Devices[i].Country.Value
-	}
 	uses, total := map[string]int64{}, int64(0)
-	for i := range h.DeviceDays {
-		if country := of[h.DeviceDays[i].HardwareID]; country != "" {
-			uses[country] += h.DeviceDays[i].Uses
-			total += h.DeviceDays[i].Uses
+	for i := range h.Devices {
+		d := &h.Devices[i]
+		if n := h.Use.Uses[d.HardwareID]; n > 0 && d.Country.Value != "" {
+			uses[d.Country.Value] += n
+			total += n
 		}
 	}
 	shares := make([]CountryShare, 0, len(uses))

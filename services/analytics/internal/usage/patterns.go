@@ -81,12 +81,12 @@ type Trend struct {
 // History is what the rollups hold of a license: Days from ProfileHistoryDays before the window on, the rest of the
 // window.
 type History struct {
-	License    *License
-	Days       []Day
-	Devices    []Device
-	DeviceDays []DeviceDay
-	Failures   map[string]int64
-	Networks   int
+	License  *License
+	Days     []Day
+	Devices  []Device
+	Use      *DeviceUse
+	Failures map[string]int64
+	Networks int
 }
 
 // eventsIn counts the events of the days in the window.
@@ -139,15 +139,11 @@ func newActivity(w Window, h *History) Activity {
 }
 
 func newDaily(w Window, days map[time.Time]*Day, h *History) []DailyFigure {
-	devices := map[time.Time]int{}
-	for i := range h.DeviceDays {
-		devices[h.DeviceDays[i].Day]++
-	}
 	daily := make([]DailyFigure, 0, w.Days)
 	for _, date := range w.Dates() {
 		f := DailyFigure{
 			Date:        Date(date),
-			Devices:     devices[date],
+			Devices:     h.Use.On(date),
 			Expectation: expect(earlierDays(date, days, h.License.FirstEventAt)),
 		}
 		if d := days[date]; d != nil {

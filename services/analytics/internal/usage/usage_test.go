@@ -231,12 +231,15 @@ func TestPeak(t *testing.T) {
 		}
 		return dd
 	}
-	days := []DeviceDay{day(0, "a", 1, 2), day(0, "b", 2, 3), day(0, "c", 3, 23), day(1, "d", 2), day(1, "e", 23)}
-	if got := Peak(days); got != 2 {
-		t.Errorf("peak %d, want 2", got)
+	u := NewDeviceUse()
+	if u.Peak != 0 {
+		t.Errorf("peak of nothing: %d", u.Peak)
 	}
-	if got := Peak(nil); got != 0 {
-		t.Errorf("peak of nothing: %d", got)
+	for _, d := range []DeviceDay{day(0, "a", 1, 2), day(0, "b", 2, 3), day(0, "c", 3, 23), day(1, "d", 2), day(1, "e", 23)} {
+		u.Add(&d)
+	}
+	if u.Peak != 2 {
+		t.Errorf("peak %d, want 2", u.Peak)
 	}
 }
 

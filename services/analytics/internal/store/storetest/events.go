@@ -206,7 +206,7 @@ func prune(t *testing.T, s *consumer) {
 	}
 	s.commit(use(3, old, detect.Observation{HardwareID: "a"}))
 	if h, err := s.History(t.Context(), l, usage.LastDays(now, 366)); err != nil || len(h.Days) != 2 ||
-		h.Days[0].Validations != 1 || h.DeviceDays[0].Uses != 1 {
+		h.Days[0].Validations != 1 || h.Use.On(usage.DayOf(old)) != 1 {
 		t.Errorf("after an event of a day that was pruned: %+v, %v", h, err)
 	}
 }
