@@ -3,6 +3,7 @@ package license_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -158,6 +159,37 @@ func TestManageWrongTypes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestEmptyIsNotAbsent: a name that is empty, as scripts send whose variable is not set, would widen what is asked for:
+// a block of one license to one of all, a license of a policy to one without.
+func TestEmptyIsNotAbsent(t *testing.T) {
+	w, id := untouched(t)
+	for _, test := range []struct{ path, body, member string }{
+		{"/licenses", `{"customer_id":"a",%s}`, "product"},
+		{"/licenses", `{"customer_id":"a",%s}`, "policy"},
+		{"/licenses", `{"customer_id":"a",%s}`, "group_id"},
+		{"/licenses/" + id + "/convert", `{%s}`, "policy"},
+		{"/policies", `{"code":"pro",%s}`, "product"},
+		{"/blocks", `{"network":"192.0.2.0/24","reason":"r",%s}`, "license_id"},
+		{"/blocks", `{"network":"192.0.2.0/24","reason":"r",%s}`, "product"},
+		{"/blocks", `{"network":"192.0.2.0/24","reason":"r",%s}`, "hardware_id"},
+		{"/blocks", `{"hardware_id":"pc-1","reason":"r",%s}`, "network"},
+	} {
+		for _, empty := range []string{`""`, `" "`} {
+			body := fmt.Sprintf(test.body, `"`+test.member+`":`+empty)
+			got := w.ask(w.admin, http.MethodPost, "/api/v1/admin"+test.path, body)
+			w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
+			if want := `"` + test.member + `":"must not be empty; leave it out instead"`; !strings.Contains(got.raw, want) {
+				t.Errorf("POST %s %s: %s", test.path, body, got.raw)
+			}
+		}
+	}
+	row := w.manage("POST", "/import", `{"licenses":[{"license_key":"AB-12345678","customer_id":"a","policy":""},
+		{"license_key":"AB-12345679","customer_id":"a","group_id":""}],"dry_run":false}`)
+	if w.must(row, http.StatusMultiStatus); strings.Count(row.raw, "must not be empty") != 2 {
+		t.Error(row.raw)
 	}
 }
 

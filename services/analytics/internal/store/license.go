@@ -88,8 +88,8 @@ func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, 
 	return devices, nil
 }
 
-// deviceUses calls each for the licenses whose devices were at work, one after the other. The order is that of the keys of both
-// tables: neither engine has to sort, or to hold, what may be millions of rows.
+// deviceUses calls each for the licenses whose devices were at work, one after the other. The order is that of the keys
+// of both tables: neither engine has to sort, or to hold, what may be millions of rows.
 func (s *Store) deviceUses(
 	ctx context.Context, licenses []string, w usage.Window, each func(licenseID string, u *usage.DeviceUse),
 ) error {

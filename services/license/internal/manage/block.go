@@ -52,11 +52,11 @@ func newBlockBody(b licensing.Block) blockBody {
 
 // newBlock is a block to make.
 type newBlock struct {
-	HardwareID string        `json:"hardware_id" text:"identifier"`
-	Network    string        `json:"network" text:"identifier"`
+	HardwareID string        `json:"hardware_id" text:"identifier" empty:"no"`
+	Network    string        `json:"network" text:"identifier" empty:"no"`
 	Component  *component    `json:"component"`
-	LicenseID  string        `json:"license_id" text:"identifier"`
-	Product    string        `json:"product" text:"identifier"`
+	LicenseID  string        `json:"license_id" text:"identifier" empty:"no"`
+	Product    string        `json:"product" text:"identifier" empty:"no"`
 	Reason     string        `json:"reason"`
 	Until      *jsonbody.End `json:"until"`
 }

@@ -84,8 +84,8 @@ func object(raw []byte) json.RawMessage {
 type newLicense struct {
 	CustomerID string  `json:"customer_id" text:"identifier"`
 	Product    string  `json:"product" text:"identifier" empty:"no"`
-	Policy     string  `json:"policy" text:"identifier"`
-	GroupID    string  `json:"group_id" text:"identifier"`
+	Policy     string  `json:"policy" text:"identifier" empty:"no"`
+	GroupID    string  `json:"group_id" text:"identifier" empty:"no"`
 	LicenseKey *string `json:"license_key" text:"key"`
 	newTerms
 	IsTest   bool            `json:"is_test"`

@@ -47,11 +47,11 @@ type madeMasterBody struct {
 
 // newMaster is a master to create.
 type newMaster struct {
-	Product         string  `json:"product" text:"identifier"`
+	Product         string  `json:"product" text:"identifier" empty:"no"`
 	OperatingSystem string  `json:"operating_system" text:"identifier"`
 	Comment         string  `json:"comment" text:"identifier"`
-	LicenseID       *string `json:"license_id" text:"identifier"`
-	MasterKey       string  `json:"master_key" text:"identifier"`
+	LicenseID       *string `json:"license_id" text:"identifier" empty:"no"`
+	MasterKey       string  `json:"master_key" text:"identifier" empty:"no"`
 }
 
 // Unsettable implements jsonbody.Unsettable.

@@ -16,8 +16,8 @@ type importedLicense struct {
 	LicenseKey string `json:"license_key" text:"key"`
 	CustomerID string `json:"customer_id" text:"identifier"`
 	Product    string `json:"product" text:"identifier" empty:"no"`
-	Policy     string `json:"policy" text:"identifier"`
-	GroupID    string `json:"group_id" text:"identifier"`
+	Policy     string `json:"policy" text:"identifier" empty:"no"`
+	GroupID    string `json:"group_id" text:"identifier" empty:"no"`
 	newTerms
 	IsTest             *bool            `json:"is_test"`
 	IsActive           *bool            `json:"is_active"`

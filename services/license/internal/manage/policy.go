@@ -42,7 +42,7 @@ func newPolicyBody(p catalog.Policy) policyBody {
 type newPolicy struct {
 	Code    string  `json:"code" text:"identifier"`
 	Name    *string `json:"name" text:"identifier"`
-	Product string  `json:"product" text:"identifier"`
+	Product string  `json:"product" text:"identifier" empty:"no"`
 	newTerms
 }
 

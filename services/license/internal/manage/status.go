@@ -36,7 +36,7 @@ func (s suspension) wanted() licensing.NewSuspension {
 
 // conversion is the body of convert.
 type conversion struct {
-	Policy string `json:"policy" text:"identifier"`
+	Policy string `json:"policy" text:"identifier" empty:"no"`
 	changedTerms
 }
 
