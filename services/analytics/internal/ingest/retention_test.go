@@ -1,12 +1,14 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
+	"github.com/latchkey-dev/latchkey/services/analytics/internal/ingest"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -99,4 +101,27 @@ func TestDevicesThatNeverWorkedAreForgotten(t *testing.T) {
 			t.Errorf("%d devices are remembered, want the 1000 of the last changes and that with the seat (%v)", n, err)
 		}
 	})
+}
+
+// TestStatesAreWrittenAfterTheClockWasSetBack, and not only once it comes to where it was: nor is there no end to the
+// end of the consumer.
+func TestStatesAreWrittenAfterTheClockWasSetBack(t *testing.T) {
+	for name, write := range map[string]func(*ingest.Consumer, context.Context) error{
+		"in time": (*ingest.Consumer).WriteStates, "at the end": (*ingest.Consumer).Finish,
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, r *harness) {
+				s := &script{}
+				r.handle(s.event(eventsv1.TypeLicenseValidated, r.clock.Now(),
+					body{"hardware_id": "pc", "ip": "192.0.2.1"}))
+				r.clock.Advance(-14 * 24 * time.Hour)
+				if err := write(r.consumer, t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if n := r.kept(r.clock.Now().Add(15 * 24 * time.Hour)); n != 0 {
+					t.Errorf("%d events are kept though their states have been written", n)
+				}
+			})
+		})
+	}
 }

@@ -310,9 +310,10 @@ func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int
 	return due, position, nil
 }
 
-// aged says whether a state has been unwritten for too long.
+// aged says whether a state has been unwritten for too long, or for nobody knows how long: one that was changed later
+// than now was so before the clock was set back.
 func (c *stateCache) aged() bool {
-	return len(c.changes) > 0 && c.clock.Now().Sub(c.changes[0].at) >= c.bounds.age
+	return len(c.changes) > 0 && c.clock.Now().Sub(c.changes[0].at).Abs() >= c.bounds.age
 }
 
 // resize counts the memory of a state whose stored form has so many bytes.

@@ -113,6 +113,7 @@ func (s *Leases) grant(
 	if d := g.device; d != nil && d.IsActive {
 		s.Seats.NoteSeen(d, who)
 	}
+	s.granted.Store(g.Lease.LastSeenAt.UnixMicro())
 	s.noteNetwork(&g, &who)
 	signed := <-proof
 	g.Token = signed.token

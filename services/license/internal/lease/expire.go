@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -17,6 +18,9 @@ const expireBatch = 200
 // taken or renewed, later if borrowed (until in pool.go). It is called by one goroutine: noteExpired in the service's
 // jobs.go.
 func (s *Leases) NoteExpired(ctx context.Context) (total int, err error) {
+	if !s.noted.IsZero() { // read before the clock is: what is granted meanwhile is not from before it was set back
+		s.noted = clock.Later(s.noted, time.UnixMicro(s.granted.Swap(0)))
+	}
 	for {
 		n, now, err := s.Store.ExpireLeases(ctx, expireBatch)
 		if total += n; err != nil {

@@ -4,6 +4,7 @@
 package lease
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,8 +58,10 @@ type Leases struct {
 	Tokens   *Tokens
 	denials  denials
 	networks networks
-	// noted is when NoteExpired last ran, by the clock of the database; zero for never.
-	noted time.Time
+	// noted is the latest time that NoteExpired knew of, by the clock of the database; zero: it has yet to run. granted
+	// is when this process last granted a lease since, in Unix microseconds.
+	noted   time.Time
+	granted atomic.Int64
 }
 
 // live tells whether the lease holds its slot.

@@ -122,6 +122,8 @@ func TestLeasesWhenTheClockJumps(t *testing.T) {
 			{0, s.note, "", nil, "late -335h28m0s"},
 			{0, s.renew, "field", lease.ErrReleased, "late -335h28m0s"},
 			{14 * day, s.renew, "late", lease.ErrExpired, ""},
+			{14 * day, s.take, "moment", nil, "moment 336h32m0s"}, // nothing else happens meanwhile
+			{-14 * day, s.note, "", nil, "moment 32m0s"},
 		} {
 			r.clock.Advance(step.passes)
 			if err := step.do(step.device); !errors.Is(err, step.refused) {
