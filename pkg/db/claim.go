@@ -5,7 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"log/slog"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,8 +46,14 @@ type Claim struct {
 	log     *slog.Logger
 	times   claimTimes
 	conn    *pgx.Conn
-	// seen is when the connection was last known to live.
-	seen atomic.Pointer[time.Time]
+
+	mu sync.Mutex
+	// seen is when the connection was last known to live, zero once it was lost.
+	seen time.Time
+	// changed is closed when the claim is held no more, or again.
+	changed chan struct{}
+	// over ends the trust in what was seen.
+	over *time.Timer
 }
 
 // Claim waits until no other process has the claim of the name, shared or not, and takes it for this one alone. It
@@ -66,7 +72,14 @@ func (d *DB) claim(ctx context.Context, name, lock string) (*Claim, error) {
 	if d.connect == nil {
 		return nil, errors.New("db: this engine has no claims")
 	}
-	c := &Claim{connect: d.connect, lock: lock, id: lockID("claim of " + name), log: d.log, times: defaultClaimTimes}
+	c := &Claim{
+		connect: d.connect,
+		lock:    lock,
+		id:      lockID("claim of " + name),
+		log:     d.log,
+		times:   defaultClaimTimes,
+		changed: make(chan struct{}),
+	}
 	for try := 1; ; try++ {
 		err := c.take(ctx)
 		if err == nil && try > 1 {
@@ -88,11 +101,10 @@ func (d *DB) claim(ctx context.Context, name, lock string) (*Claim, error) {
 // settle gives who had the claim the time in which it may have lost it unawares.
 func (c *Claim) settle(ctx context.Context) error {
 	if clock.Sleep(ctx, c.times.trust) != nil {
-		closeNow(c.conn)
+		_ = c.Close()
 		return ErrClaimed
 	}
-	asked := time.Now()
-	c.seen.Store(&asked)
+	c.see(time.Now())
 	return nil
 }
 
@@ -108,7 +120,7 @@ func (c *Claim) take(ctx context.Context) error {
 	err = conn.QueryRow(ctx, c.lock, c.id).Scan(&free)
 	if err == nil && free {
 		c.conn = conn
-		c.seen.Store(&asked)
+		c.see(asked)
 		return nil
 	}
 	closeNow(conn)
@@ -120,22 +132,87 @@ func (c *Claim) take(ctx context.Context) error {
 
 // Held tells whether no process that the claim excludes can have it at this moment. It needs Keep, but for the first
 // seconds.
-func (c *Claim) Held() bool { return time.Since(*c.seen.Load()) < c.times.trust }
+func (c *Claim) Held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held()
+}
+
+// held is Held for who has mu.
+func (c *Claim) held() bool { return time.Since(c.seen) < c.times.trust }
+
+// Await waits until the claim is held, or is not; false says that ctx ended before.
+func (c *Claim) Await(ctx context.Context, held bool) bool {
+	for {
+		c.mu.Lock()
+		now, changed := c.held(), c.changed
+		c.mu.Unlock()
+		if now == held {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// see notes that the connection was alive when it was asked.
+func (c *Claim) see(asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = asked
+	if c.over != nil {
+		c.over.Stop()
+	}
+	c.over = time.AfterFunc(time.Until(asked.Add(c.times.trust)), c.tell)
+	c.tellLocked()
+}
+
+// lose notes that the connection is gone: the server may have given the claim to another already.
+func (c *Claim) lose() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = time.Time{}
+	c.tellLocked()
+}
+
+func (c *Claim) tell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tellLocked()
+}
+
+// tellLocked has those who wait look at the claim anew.
+func (c *Claim) tellLocked() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
 
 // Keep looks after the claim until ctx ends. A claim whose connection was lost it takes again, however long the server
 // is away; it fails with ErrClaimed when another process was quicker.
 func (c *Claim) Keep(ctx context.Context) error {
-	for ; ctx.Err() == nil; _ = clock.Sleep(ctx, c.times.check) {
+	for ; ctx.Err() == nil; c.listen(ctx) {
 		if c.alive(ctx) {
 			continue
 		}
 		c.log.WarnContext(ctx, "the connection that claims the database was lost; taking the claim again")
+		c.lose()
 		closeNow(c.conn)
 		if err := c.retake(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// listen is the pause before the next look at the connection. It ends sooner when the server ends that: nobody tells
+// anything on it otherwise.
+func (c *Claim) listen(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, c.times.check)
+	defer cancel()
+	_, _ = c.conn.WaitForNotification(ctx) // whether the connection lives is what alive finds out
 }
 
 func (c *Claim) alive(ctx context.Context) bool {
@@ -145,7 +222,7 @@ func (c *Claim) alive(ctx context.Context) bool {
 	if err := c.conn.Ping(asking); err != nil {
 		return ctx.Err() != nil
 	}
-	c.seen.Store(&asked)
+	c.see(asked)
 	return true
 }
 
@@ -171,6 +248,8 @@ func (c *Claim) retake(ctx context.Context) error {
 
 // Close gives the claim back. It must not be called while Keep runs.
 func (c *Claim) Close() error {
+	c.over.Stop()
+	c.lose()
 	closeNow(c.conn)
 	return nil
 }

@@ -3,8 +3,13 @@ package db_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
@@ -125,11 +130,76 @@ func TestClaimShared(t *testing.T) {
 	}
 }
 
+// TestALostClaimIsNotHeld from the moment on at which the server ends its connection: another process may have it, one
+// that has just started and never waited too. Those who wait for that learn of it, and when it was taken again.
+func TestALostClaimIsNotHeld(t *testing.T) {
+	defer db.TrustClaimsFor(time.Hour)()
+	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
+	first, second := testkit.Open(t, cfg), testkit.Open(t, cfg)
+	c, err := first.Claim(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	kept := make(chan error, 1)
+	go func() { kept <- c.Keep(ctx) }()
+	giveBack := inherit(t, second)
+	patient, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cutClaim(t, second)
+	if !c.Await(patient, false) {
+		t.Error("a claim whose connection has ended counts as held")
+	}
+	giveBack()
+	if !c.Await(patient, true) {
+		t.Error("a claim that was taken again does not count as held")
+	}
+	stop()
+	if err := <-kept; err != nil {
+		t.Errorf("keep: %v", err)
+	}
+	_ = c.Close()
+	if c.Held() {
+		t.Error("a claim that was given back counts as held")
+	}
+}
+
+// inherit has another connection wait for the lock of the claim, so that it has it next, until giveBack.
+func inherit(t *testing.T, d *db.DB) (giveBack func()) {
+	t.Helper()
+	done, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			err := tx.Exec("SELECT pg_advisory_xact_lock(?)", db.ClaimLock("test")).Error
+			<-done
+			return err
+		})
+	}()
+	testkit.Eventually(t, 20*time.Second, func() error {
+		var waiting int
+		err := d.Read(t.Context()).Raw("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted " +
+			"AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").Scan(&waiting).Error
+		if err == nil && waiting != 1 {
+			err = fmt.Errorf("%d wait for the claim", waiting)
+		}
+		return err
+	})
+	return func() {
+		close(done)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestClaimIsHeldByOne: who waited for a claim has it only once the one that lost it unawares does not trust in it.
 func TestClaimIsHeldByOne(t *testing.T) {
 	defer db.TrustClaimsFor(2 * time.Second)()
 	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
-	first, second := testkit.Open(t, cfg), testkit.Open(t, cfg)
+	first := testkit.Open(t, cfg)
+	waits := &warning{given: make(chan struct{})}
+	cfg.Log = slog.New(slog.NewTextHandler(waits, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	second := testkit.Open(t, cfg)
 	lost, err := first.Claim(t.Context(), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -149,12 +219,7 @@ func TestClaimIsHeldByOne(t *testing.T) {
 		both = lost.Held()
 		_ = taken.Close()
 	}()
-	testkit.Eventually(t, 20*time.Second, func() error {
-		if !lost.Held() {
-			return errors.New("the one that has the claim does not say so")
-		}
-		return nil
-	})
+	<-waits.given
 	stop()
 	if err := <-kept; err != nil {
 		t.Error(err)
@@ -165,4 +230,15 @@ func TestClaimIsHeldByOne(t *testing.T) {
 		t.Error("two processes hold the claim")
 	}
 	_ = lost.Close()
+}
+
+// warning is a log that tells of its first line.
+type warning struct {
+	once  sync.Once
+	given chan struct{}
+}
+
+func (w *warning) Write(line []byte) (int, error) {
+	w.once.Do(func() { close(w.given) })
+	return len(line), nil
 }

@@ -9,9 +9,13 @@ func (c *Claim) Impatient() {
 	}
 }
 
-// TrustClaimsFor sets for how long claims that are taken from now on count as held, until restore.
+// ClaimLock is the advisory lock of the claim of a name.
+func ClaimLock(name string) int64 { return lockID("claim of " + name) }
+
+// TrustClaimsFor sets for how long claims that are taken from now on count as held, and the time between two looks at
+// their connections, until restore.
 func TrustClaimsFor(d time.Duration) (restore func()) {
 	before := defaultClaimTimes
-	defaultClaimTimes.trust = d
+	defaultClaimTimes.trust, defaultClaimTimes.check = d, d
 	return func() { defaultClaimTimes = before }
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
-	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
@@ -52,18 +50,16 @@ func (s *suite) claimed(b bus.Bus) bus.Bus {
 	if s.claim == nil {
 		return b
 	}
-	return claimedBus{Bus: b, held: s.claim.Held}
+	return claimedBus{Bus: b, held: s.claim.Held, await: s.claim.Await}
 }
 
 // claimedBus is a bus that rests while held is false. Another process may write meanwhile: what that has in its outbox
 // is not ours to publish, and its revocations do not arrive here, so caches must know that they hear of none.
 type claimedBus struct {
 	bus.Bus
-	held func() bool
+	held  func() bool
+	await func(ctx context.Context, held bool) bool // see db.Claim.Await
 }
-
-// claimPoll is how often a claimedBus looks whether it may work.
-const claimPoll = 100 * time.Millisecond
 
 var errUnclaimed = errors.New("the claim of the database was lost, and is not yet taken again")
 
@@ -90,12 +86,4 @@ func (b claimedBus) Watch(ctx context.Context, w bus.Watch) error {
 		}
 	}
 	return nil
-}
-
-// await waits until the claim is held, or is not; false says that ctx ended before.
-func (b claimedBus) await(ctx context.Context, held bool) bool {
-	for ctx.Err() == nil && b.held() != held {
-		_ = clock.Sleep(ctx, claimPoll)
-	}
-	return ctx.Err() == nil
 }

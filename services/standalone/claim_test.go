@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -80,10 +81,9 @@ func TestBusWithoutItsClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer inner.Close()
-	var held atomic.Bool
-	held.Store(true)
+	held := &fakeClaim{held: true, changed: make(chan struct{})}
 	var gaps, events atomic.Int64
-	b, link := claimedBus{Bus: inner, held: held.Load}, bus.NewLink()
+	b, link := claimedBus{Bus: inner, held: held.Held, await: held.Await}, bus.NewLink()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -96,10 +96,10 @@ func TestBusWithoutItsClaim(t *testing.T) {
 	}()
 	for _, want := range []bool{true, false, true} {
 		before := gaps.Load()
-		if want && !held.Load() && link.Alive() {
+		if want && !held.Held() && link.Alive() {
 			t.Fatal("the link lives without the claim")
 		}
-		held.Store(want)
+		held.set(want)
 		testkit.Eventually(t, 20*time.Second, func() error {
 			if link.Alive() != want || gaps.Load() == before && before > 0 {
 				return errors.New("the link does not follow the claim")
@@ -119,5 +119,42 @@ func TestBusWithoutItsClaim(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("the end of a watch: %v", err)
+	}
+}
+
+// fakeClaim is held as the test says.
+type fakeClaim struct {
+	mu      sync.Mutex
+	held    bool
+	changed chan struct{}
+}
+
+func (c *fakeClaim) set(held bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held = held
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *fakeClaim) Held() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held
+}
+
+func (c *fakeClaim) Await(ctx context.Context, held bool) bool {
+	for {
+		c.mu.Lock()
+		now, changed := c.held, c.changed
+		c.mu.Unlock()
+		if now == held {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
