@@ -43,6 +43,9 @@ func Build(ctx context.Context, o Options) (bin string, err error) {
 		}
 	}
 	bin = filepath.Join(root, "bin")
+	if o.Clocks {
+		bin = filepath.Join(bin, "clocks")
+	}
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
@@ -52,10 +55,18 @@ func Build(ctx context.Context, o Options) (bin string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	if o.Embedded {
-		return bin, goBuild(ctx, root, filepath.Join(bin, "latchkey"), "./services/standalone")
+	var flags []string
+	if o.Clocks {
+		flag, err := overlay(ctx, bin)
+		if err != nil {
+			return "", err
+		}
+		flags = append(flags, flag)
 	}
-	return bin, buildServices(ctx, root, bin)
+	if o.Embedded {
+		return bin, goBuild(ctx, root, filepath.Join(bin, "latchkey"), append(flags, "./services/standalone")...)
+	}
+	return bin, buildServices(ctx, root, bin, flags...)
 }
 
 // BuildCommit makes the binaries of the four services as they were in a commit, and returns their folder, which is
@@ -81,19 +92,19 @@ func BuildCommit(ctx context.Context, commit, dir string) (bin string, err error
 	return bin, buildServices(ctx, source, bin)
 }
 
-func buildServices(ctx context.Context, root, bin string) error {
-	argv := make([]string, len(app.Services()))
-	for i, name := range app.Services() {
-		argv[i] = fmt.Sprintf("./services/%[1]s/cmd/%[1]s", name)
+func buildServices(ctx context.Context, root, bin string, argv ...string) error {
+	for _, name := range app.Services() {
+		argv = append(argv, fmt.Sprintf("./services/%[1]s/cmd/%[1]s", name))
 	}
 	return goBuild(ctx, root, bin+string(filepath.Separator), argv...)
 }
 
-func goBuild(ctx context.Context, root, output string, packages ...string) error {
+// goBuild builds what argv says, flags and then packages.
+func goBuild(ctx context.Context, root, output string, argv ...string) error {
 	// Without the commit in it, a binary need not be linked again after each commit; without the folder in them,
 	// packages that are alike in two commits are compiled once; without tables for debuggers it is linked sooner.
-	argv := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", output}
-	cmd := exec.CommandContext(ctx, "go", append(argv, packages...)...)
+	build := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", output}
+	cmd := exec.CommandContext(ctx, "go", append(build, argv...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the images are built
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -26,6 +26,7 @@ type Process struct {
 	// InternalURL is where peer services ask; empty in the embedded suite.
 	InternalURL string
 
+	clocks  bool // see Options.Clocks
 	group   *servers.Group
 	argv    []string
 	environ []string
@@ -89,6 +90,9 @@ func (p *Process) Start() (err error) {
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Dir = p.group.Dir
 	cmd.Env = append(hostEnviron(), p.environ...)
+	if p.clocks {
+		cmd.Env = append(cmd.Env, clockVariable+"="+p.clockFile())
+	}
 	p.running, err = p.group.Start(p.Name, cmd)
 	return err
 }

@@ -120,6 +120,7 @@ func (s *Suite) planServices() error {
 				Name:        service,
 				URLs:        map[string]string{service: "http://" + public},
 				InternalURL: "http://" + internal,
+				clocks:      s.options.Clocks,
 				group:       s.group,
 			}
 			if n > 0 {
@@ -244,7 +245,7 @@ func (s *Suite) planEmbedded() error {
 	if err != nil {
 		return err
 	}
-	p := &Process{Name: "latchkey", URLs: map[string]string{}, group: s.group}
+	p := &Process{Name: "latchkey", URLs: map[string]string{}, clocks: s.options.Clocks, group: s.group}
 	p.argv = []string{filepath.Join(s.Bin, "latchkey"), "--data-dir", s.dataDir()}
 	for i, service := range app.Services() {
 		address := servers.Address(ports[i])
@@ -260,6 +261,11 @@ func (s *Suite) dataDir() string { return filepath.Join(s.Dir, "latchkey-data") 
 
 // startProcesses starts all at the same time, because any order must do, and ends them again when one fails.
 func (s *Suite) startProcesses(ctx context.Context) error {
+	if s.options.Clocks {
+		if err := s.SetClocks(0); err != nil {
+			return err
+		}
+	}
 	runs := make([]func() error, len(s.Processes))
 	for i, p := range s.Processes {
 		if err := p.Start(); err != nil {

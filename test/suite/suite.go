@@ -39,6 +39,8 @@ type Options struct {
 	Bin string
 	// Settings are added to the environment of every process, as NAME=value.
 	Settings []string
+	// Clocks has the clocks of the processes go wrong when SetClock says so.
+	Clocks bool
 	// Progress hears what is being done; nil is silent.
 	Progress io.Writer
 }

@@ -1,0 +1,204 @@
+//go:build unix
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/latchkey-dev/latchkey/test/suite"
+)
+
+// day is one of 24 hours.
+const day = 24 * time.Hour
+
+// TestClocksJump sets the clocks of all processes, and right again: by days forward and back, as a host does that woke
+// with a wrong clock, and by minutes. Whatever the clock, everything works, and what was made under another one works
+// on as soon as it is right: nobody waits for as long as it was wrong.
+func TestClocksJump(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]suite.Options{"embedded": {Embedded: true}, "processes": {Replicas: 2}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o.Clocks, o.Settings = true, processes.options.Settings
+			w := own(t, o)
+			for _, by := range []time.Duration{14 * day, -14 * day, -10 * time.Minute} {
+				w.Logf("by %v", by)
+				w.jump(by)
+			}
+			w.stopWhileSetBack()
+		})
+	}
+}
+
+// jump has the clocks go wrong and right again.
+func (w *harness) jump(by time.Duration) {
+	w.Helper()
+	right := time.Now()
+	before := w.newHolding(right.Add(holdingLasts))
+	w.setClocks(by)
+	w.everythingOnce()
+	if ended := by > holdingLasts; ended {
+		w.want(w.license("validate", device(before.key, "pc")), http.StatusForbidden, "LICENSE_EXPIRED")
+	}
+	during := w.newHolding(right.Add(max(by, 0) + holdingLasts))
+	w.setClocks(0)
+	before.holds()
+	during.holds()
+	w.everythingOnce()
+}
+
+// stopWhileSetBack ends every process, and sets its clock back while it drains.
+func (w *harness) stopWhileSetBack() {
+	w.Helper()
+	w.setClocks(14 * day)
+	var all sync.WaitGroup
+	for _, p := range w.Processes {
+		all.Go(func() {
+			if err := p.Stop(); err != nil {
+				w.Error(err)
+			}
+		})
+	}
+	for _, p := range w.Processes {
+		for _, url := range p.URLs {
+			w.eventually(func() error {
+				if a, err := try(http.MethodGet, url+"/readyz", ""); err == nil && a.status == http.StatusOK {
+					return errors.New("it is still ready")
+				}
+				return nil
+			})
+		}
+	}
+	w.setClocks(0)
+	all.Wait()
+}
+
+// TestClocksApart: replicas whose clocks are apart by seconds are one suite. One that is minutes ahead of its peers is
+// refused by them, and works as soon as its clock is right.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	w := own(t, suite.Options{Clocks: true, Replicas: 2, Settings: processes.options.Settings})
+	set := func(service string, ahead time.Duration) {
+		t.Helper()
+		if err := w.Process(service).SetClock(ahead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, ahead := range []time.Duration{2 * time.Second, -2 * time.Second} {
+		for _, service := range []string{"auth-2", "license-2", "analytics-2", "admin-2"} {
+			set(service, ahead)
+			w.everythingOnce()
+			w.everythingOnce() // at the other replicas of each service
+		}
+		w.setClocks(0)
+	}
+	for _, service := range []string{"license-2", "auth-2", "admin-2"} {
+		set(service, 90*time.Second)
+		t.Log(service)
+		w.everythingOnce()
+		set(service, 0)
+		w.everythingOnce()
+		w.everythingOnce()
+	}
+}
+
+func (w *harness) setClocks(ahead time.Duration) {
+	w.Helper()
+	if err := w.SetClocks(ahead); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// everythingOnce has all kinds of users do what they do, once, each call with the status that it must have.
+func (w *harness) everythingOnce() {
+	w.Helper()
+	r := w.behindGateway()
+	id, key := w.create(`{"customer_id":"clocks","max_devices":10}`)
+	for _, journey := range append(r.journeys(id, key), r.protected, r.lifeOfALicense, r.counted, r.lifeOfAnAPIKey,
+		r.looked) {
+		if err := journey("pc"); err != nil {
+			w.Error(err)
+		}
+	}
+}
+
+// holding is what a user of the suite has under one clock and wants to go on with under another.
+type holding struct {
+	*harness
+	id, key      string // of a license that ends at a right time
+	access       string
+	refreshToken string
+	leaseOf      string // the key of a license with one slot, which a device holds for seconds
+	limited      string // an API key that has had all its calls of a minute
+	ending       string // an API key that ends at a right time
+	made, once   string // a license, and the Idempotency-Key under which it was made
+}
+
+const holdingLasts = 7 * day
+
+func (w *harness) newHolding(ends time.Time) *holding {
+	w.Helper()
+	h := &holding{harness: w}
+	end := ends.UTC().Format(time.RFC3339)
+	h.id, h.key = w.create(fmt.Sprintf(`{"customer_id":"clocks","max_devices":2,"expires_at":%q}`, end))
+	w.want(w.license("activate", device(h.key, "pc")), http.StatusCreated, "")
+	h.access, h.refreshToken = w.pair(h.id, "pc")
+	_, h.leaseOf = w.create(`{"customer_id":"clocks","floating":{"slots":1,"lease_seconds":10,"activation":"none"}}`)
+	w.want(w.license("leases", device(h.leaseOf, "first")), http.StatusCreated, "")
+	_, h.limited = w.apiKey(`{"client_name":"limited","allowed_endpoints":["*"],"rate_limit":{"per_minute":2,` +
+		`"per_hour":100}}`)
+	for h.limitedCall().status == http.StatusOK {
+	}
+	_, h.ending = w.apiKey(fmt.Sprintf(`{"client_name":"ending","allowed_endpoints":["*"],"expires_at":%q}`, end))
+	h.once = fmt.Sprint("clocks-", h.id)
+	h.made = h.create1().text("license_id")
+	w.usage(h.id, "activations", 1) // what comes to analytics when its clock is days behind is a dead letter
+	return h
+}
+
+// limitedCall is one with the API key that has had all its calls.
+func (h *holding) limitedCall() answer {
+	h.Helper()
+	return h.call(http.MethodPost, h.LicenseURL+"/api/v1/license/validate", device(h.key, "pc"), "X-API-Key", h.limited)
+}
+
+func (h *holding) create1() answer {
+	h.Helper()
+	return h.want(h.admin(http.MethodPost, "/licenses", `{"customer_id":"once"}`, "Idempotency-Key", h.once),
+		http.StatusCreated, "")
+}
+
+// holds demands that all of it works on while the clock is right.
+func (h *holding) holds() {
+	h.Helper()
+	h.want(h.license("validate", device(h.key, "pc")), http.StatusOK, "")
+	shown := h.want(h.admin(http.MethodGet, "/licenses/"+h.id, ""), http.StatusOK, "")
+	if shown.text("status") != "active" {
+		h.Errorf("the license is shown as %s", shown.raw)
+	}
+	a := h.want(h.refresh(h.refreshToken), http.StatusOK, "")
+	h.want(h.call(http.MethodPost, h.LicenseURL+"/api/v1/license/heartbeat", "{}", "Authorization",
+		"Bearer "+a.text("access_token")), http.StatusOK, "")
+	h.want(h.call(http.MethodPost, h.LicenseURL+"/api/v1/license/validate", device(h.key, "pc"), "X-API-Key", h.ending),
+		http.StatusOK, "")
+	if again := h.create1(); again.text("license_id") != h.made {
+		h.Errorf("the repeated call made %s beside %s", again.text("license_id"), h.made)
+	}
+	limited := h.limitedCall()
+	if seconds, _ := strconv.Atoi(limited.header.Get("Retry-After")); limited.status != http.StatusOK &&
+		(limited.status != http.StatusTooManyRequests || seconds > 120) {
+		h.Errorf("an API key with calls by the minute: %d, %d s", limited.status, seconds)
+	}
+	h.eventually(func() error {
+		if a := h.license("leases", device(h.leaseOf, "second")); a.status != http.StatusCreated {
+			return fmt.Errorf("%d %s", a.status, a.raw)
+		}
+		return nil
+	})
+}
