@@ -1,14 +1,22 @@
 package license_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/pkg/event"
+	"github.com/latchkey-dev/latchkey/pkg/testkit"
 	"github.com/latchkey-dev/latchkey/proto/errcode"
+	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/license/internal/delegation"
 )
 
 // A vendor moves to Latchkey with the keys that its partners and their customers have: they go on, devices that were
@@ -148,6 +156,42 @@ func TestSlavesAreImportedOnce(t *testing.T) {
 		w.credits(organisation, 5)
 		if n := w.delegation(http.MethodGet, "/organisations/"+organisation+"/slaves", "").body["total"]; n != 5.0 {
 			t.Errorf("%v slaves, want 5", n)
+		}
+	})
+}
+
+// TestAnImportCountsSlavesOnce: an organisation may have very many, and others wait for it while they are counted. What
+// there is room for is made all the same, and no more.
+func TestAnImportCountsSlavesOnce(t *testing.T) {
+	const room = 3
+	testkit.EachEngine(t, license.Migrations, func(t *testing.T, d *db.DB) {
+		var counts atomic.Int64
+		count := func(tx *gorm.DB) {
+			if sql := tx.Statement.SQL.String(); strings.Contains(sql, "count(*)") && strings.Contains(sql, "slaves") {
+				counts.Add(1)
+			}
+		}
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Callback().Query().After("gorm:query").Register("count", count)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, d)
+		organisation := w.organisation(1)
+		master := w.master(organisation, "linux", "").body["master"].(string)
+		w.slaves(organisation, master, 1+delegation.SpareSlaves-room)
+		rows := make([]string, room+2)
+		for i := range rows {
+			rows[i] = fmt.Sprintf(`{"slave_key":%q}`, strings.Repeat("key0123456", 5)+fmt.Sprint(i))
+		}
+		got := w.delegation(http.MethodPost, "/masters/"+master+"/slaves", `{"slaves":[`+strings.Join(rows, ",")+`]}`)
+		w.want(got, http.StatusMultiStatus, "")
+		if got.body["created_count"] != float64(room) || !strings.Contains(got.raw, errcode.SlaveLimitExceeded) {
+			t.Errorf("with room for %d: %s", room, got.raw)
+		}
+		if n := counts.Load(); n != 1 {
+			t.Errorf("the slaves were counted %d times", n)
 		}
 	})
 }

@@ -76,7 +76,14 @@ func (s *Keys) AddSlave(ctx context.Context, k Key, comment string) (NewSlave, e
 		if err != nil {
 			return err
 		}
-		return s.Store.CreateSlave(ctx, made.Slave, SumOf(made.Key), room)
+		live, err := s.Store.LiveSlaves(ctx, k.Master.OrganisationID)
+		switch {
+		case err != nil:
+			return err
+		case live >= room:
+			return ErrTooManySlaves
+		}
+		return s.Store.CreateSlave(ctx, made.Slave, SumOf(made.Key))
 	})
 }
 

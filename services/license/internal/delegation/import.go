@@ -42,12 +42,20 @@ var (
 	errRevokedSlave = apierr.InvalidField("slave_key", "was revoked here, and works no more; make a new slave")
 )
 
-// ImportSlave takes over a slave of a master: its key goes on, and the device that it has activated gets a seat and
-// costs a credit, once. A slave that is here with this device, or shall have none, is left as it is. Errors:
-// VALIDATION_ERROR, ErrMasterRevoked, ErrTooManySlaves, those of Activate.
-func (s *Keys) ImportSlave(
-	ctx context.Context, by *licensing.Actor, master Master, in ImportedSlave,
-) (v Slave, outcome Imported, err error) {
+// Import takes over slaves of a master, one after the other.
+type Import struct {
+	*Keys
+	By     *licensing.Actor
+	Master Master
+	// room is for how many more slaves the organisation has room, nil before it was counted. That is once, as others
+	// wait for the organisation meanwhile; so the bound may be passed by what they add while the import runs.
+	room *int
+}
+
+// Slave takes over one: its key goes on, and the device that it has activated gets a seat and costs a credit, once. A
+// slave that is here with this device, or shall have none, is left as it is. Errors: VALIDATION_ERROR,
+// ErrMasterRevoked, ErrTooManySlaves, those of Activate.
+func (s *Import) Slave(ctx context.Context, in ImportedSlave) (v Slave, outcome Imported, err error) {
 	if err := in.check(); err != nil {
 		return Slave{}, "", err
 	}
@@ -56,35 +64,36 @@ func (s *Keys) ImportSlave(
 		return Slave{}, "", err
 	}
 	err = s.Store.InTransaction(ctx, func(ctx context.Context) error {
-		v, outcome, err = s.importSlave(ctx, by, master, in)
+		v, outcome, err = s.take(ctx, in)
 		if err != nil || v.RuntimeKey == in.RuntimeKey || in.RuntimeKey == "" {
 			return err
 		}
-		_, err = s.activate(ctx, Key{Master: master, Slave: &v}, licensing.Client{
-			HardwareID: in.RuntimeKey, OSName: master.OperatingSystem, Trusted: true,
+		_, err = s.activate(ctx, Key{Master: s.Master, Slave: &v}, licensing.Client{
+			HardwareID: in.RuntimeKey, OSName: s.Master.OperatingSystem, Trusted: true,
 		})
 		if err == nil {
 			v, err = s.Store.Slave(ctx, v.ID)
 		}
 		return err
 	})
+	if err == nil && outcome == Created {
+		*s.room--
+	}
 	return v, outcome, err
 }
 
-// importSlave finds or makes the row, under the lock of the organisation.
-func (s *Keys) importSlave(
-	ctx context.Context, by *licensing.Actor, master Master, in ImportedSlave,
-) (v Slave, outcome Imported, err error) {
-	selected := Selection{OrganisationID: master.OrganisationID, MasterID: master.ID}
+// take finds or makes the row, under the lock of the organisation.
+func (s *Import) take(ctx context.Context, in ImportedSlave) (v Slave, outcome Imported, err error) {
+	selected := Selection{OrganisationID: s.Master.OrganisationID, MasterID: s.Master.ID}
 	err = s.Store.ChangeAccount(ctx, selected, func(a *Account) error {
 		if a.Key == nil || a.Key.ended() {
 			return ErrMasterRevoked
 		}
-		v, outcome, err = s.takeSlave(ctx, master, in, a.Organisation.TotalCredit+SpareSlaves)
+		v, outcome, err = s.findOrCreate(ctx, in, a.Organisation.TotalCredit+SpareSlaves)
 		if err != nil || outcome == Left {
 			return err
 		}
-		a.Emit(audit.Entry(by, "delegated.import_slave", nil, map[string]any{
+		a.Emit(audit.Entry(s.By, "delegated.import_slave", nil, map[string]any{
 			"slave":        v.ID,
 			"master":       v.MasterID,
 			"organisation": v.OrganisationID,
@@ -95,25 +104,34 @@ func (s *Keys) importSlave(
 	return v, outcome, err
 }
 
-// takeSlave finds the slave that is imported, or makes it where the organisation, which is locked, has room for it.
-func (s *Keys) takeSlave(
-	ctx context.Context, master Master, in ImportedSlave, room int,
-) (v Slave, outcome Imported, err error) {
+// findOrCreate finds the slave that is imported, or makes it where the organisation, which is locked and may have most,
+// has room for it.
+func (s *Import) findOrCreate(ctx context.Context, in ImportedSlave, most int) (v Slave, outcome Imported, err error) {
 	found, err := s.Store.FindKey(ctx, SumOf(in.Key))
 	if err != nil {
 		return Slave{}, "", err
 	}
 	if found != nil {
-		return found.same(master, in)
+		return found.same(s.Master, in)
+	}
+	if s.room == nil {
+		live, err := s.Store.LiveSlaves(ctx, s.Master.OrganisationID)
+		if err != nil {
+			return Slave{}, "", err
+		}
+		s.room = new(most - live)
+	}
+	if *s.room <= 0 {
+		return Slave{}, "", ErrTooManySlaves
 	}
 	v = Slave{
 		ID:             newID(),
-		OrganisationID: master.OrganisationID,
-		MasterID:       master.ID,
+		OrganisationID: s.Master.OrganisationID,
+		MasterID:       s.Master.ID,
 		Comment:        in.Comment,
 		CreatedAt:      s.Clock.Now(),
 	}
-	return v, Created, s.Store.CreateSlave(ctx, v, SumOf(in.Key), room)
+	return v, Created, s.Store.CreateSlave(ctx, v, SumOf(in.Key))
 }
 
 // same is the slave that is here, where it is the one that is imported.

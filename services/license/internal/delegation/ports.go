@@ -32,9 +32,10 @@ type Store interface {
 	Master(ctx context.Context, id string) (Master, error)
 	// Masters reads a part of the masters of an organisation, newest first; ErrOrganisationNotFound.
 	Masters(ctx context.Context, organisationID string, span licensing.Span) (licensing.Page[Master], error)
-	// CreateSlave inserts a slave with the hash of its key, unless the organisation, which is locked, has room slaves
-	// that are not revoked: ErrTooManySlaves.
-	CreateSlave(ctx context.Context, v Slave, sum Sum, room int) error
+	// LiveSlaves counts the slaves of an organisation that are not revoked, which takes as long as there are many.
+	LiveSlaves(ctx context.Context, organisationID string) (int, error)
+	// CreateSlave inserts a slave with the hash of its key.
+	CreateSlave(ctx context.Context, v Slave, sum Sum) error
 	// Slave reads a slave; ErrSlaveNotFound.
 	Slave(ctx context.Context, id string) (Slave, error)
 	// Slaves reads a part of the slaves of an organisation, newest first; ErrOrganisationNotFound.

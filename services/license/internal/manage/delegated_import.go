@@ -58,8 +58,9 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 		if err != nil || !master.RevokedAt.IsZero() {
 			return answer, cmp.Or(err, error(delegation.ErrMasterRevoked))
 		}
+		imports := delegation.Import{Keys: m.DelegatedKeys, By: by, Master: master}
 		for i := range in.Slaves {
-			v, outcome, err := m.importSlave(ctx, by, master, &in.Slaves[i])
+			v, outcome, err := importSlave(ctx, &imports, &in.Slaves[i])
 			answer.add(i, v, outcome, err)
 		}
 		return answer, nil
@@ -75,8 +76,8 @@ func (m *Manage) importSlaves(c *gin.Context) error {
 	return nil
 }
 
-func (m *Manage) importSlave(
-	ctx context.Context, by *rpc.Actor, master delegation.Master, row *jsonbody.Row[importedSlave],
+func importSlave(
+	ctx context.Context, imports *delegation.Import, row *jsonbody.Row[importedSlave],
 ) (delegation.Slave, delegation.Imported, error) {
 	if err := row.Err(); err != nil {
 		return delegation.Slave{}, "", err
@@ -85,7 +86,7 @@ func (m *Manage) importSlave(
 	if bad.Require("slave_key", sent.SlaveKey); len(bad) > 0 {
 		return delegation.Slave{}, "", bad.Err()
 	}
-	return m.DelegatedKeys.ImportSlave(ctx, by, master, delegation.ImportedSlave{
+	return imports.Slave(ctx, delegation.ImportedSlave{
 		Key: sent.SlaveKey, Comment: sent.Comment, RuntimeKey: sent.RuntimeKey,
 	})
 }

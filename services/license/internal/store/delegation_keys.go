@@ -76,18 +76,17 @@ func (s *Store) Masters(
 	})
 }
 
+// LiveSlaves implements delegation.Store.
+func (s *Store) LiveSlaves(ctx context.Context, organisationID string) (int, error) {
+	var live int64
+	err := s.db.Read(ctx).Table("delegated_slaves").
+		Where("organisation_id = ? AND revoked_at IS NULL", organisationID).Count(&live).Error
+	return int(live), db.Error(err)
+}
+
 // CreateSlave implements delegation.Store.
-func (s *Store) CreateSlave(ctx context.Context, v delegation.Slave, sum delegation.Sum, room int) error {
+func (s *Store) CreateSlave(ctx context.Context, v delegation.Slave, sum delegation.Sum) error {
 	return db.Error(s.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
-		var live int64
-		err := tx.Table("delegated_slaves").Where("organisation_id = ? AND revoked_at IS NULL", v.OrganisationID).
-			Count(&live).Error
-		if err == nil && live >= int64(room) {
-			err = delegation.ErrTooManySlaves
-		}
-		if err != nil {
-			return err
-		}
 		row := newSlaveRow(&v, sum)
 		return tx.Table("delegated_slaves").Create(&row).Error
 	}))
