@@ -387,6 +387,12 @@ func TestLicenseSpringUsers(t *testing.T) {
 		if list := s.list(licenses); len(list) != 1 || list[0]["license"].(map[string]any)["id"] != made["id"] {
 			t.Errorf("licenses: %s", licenses.Body)
 		}
+		without := "user_licenses?username=Ada%40example.com&password=correct+horse"
+		s.refused(s.ask(http.MethodGet, without, ""), 400, "missing_parameters")
+		studio := w.licenseSpring(`,"products":["studio"]`)
+		if list := studio.list(studio.ask(http.MethodGet, without, "")); len(list) != 1 {
+			t.Errorf("licenses of an integration for one product: %v", list)
+		}
 		s.word(s.ask(http.MethodPost, "change_password", `{"product":"studio","username":"Ada@example.com",`+
 			`"password":"`+thePassword+`","new_password":"battery staple"}`), "password_changed")
 		s.word(call("deactivate_license", "pc", ""), "license_deactivated")

@@ -179,8 +179,13 @@ func (d *Dialect) userLicenses(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request.Context()
-	product, err := d.product(ctx, signerOf(c), r.Product)
+	ctx, signer := c.Request.Context(), signerOf(c)
+	// A user has an account for each product. Where the integration is for several, none of them can be meant: to try
+	// the password on all would be as many guesses.
+	if r.Product == "" && len(signer.Integration.Products) == 1 {
+		r.Product = signer.Integration.Products[0]
+	}
+	product, err := d.product(ctx, signer, r.Product)
 	switch {
 	case err != nil:
 		return err
