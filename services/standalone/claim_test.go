@@ -72,6 +72,17 @@ func TestClaimIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestBusOfABrokerNeedsNoClaim: a process with a broker goes on for as long as its database is away.
+func TestBusOfABrokerNeedsNoClaim(t *testing.T) {
+	for broker, want := range map[string]bool{"": true, "amqp://broker/": false} {
+		s := &suite{settings: &settings{}, claim: &db.Claim{}}
+		s.settings.AMQPURL = broker
+		if _, rests := s.claimed(&inproc.Bus{}).(claimedBus); rests != want {
+			t.Errorf("broker %q: the bus rests without the claim: %t, want %t", broker, rests, want)
+		}
+	}
+}
+
 // TestBusWithoutItsClaim: a process that lost the claim publishes nothing of what another wrote, and trusts its caches
 // as without a broker, until it has the claim again: then what they hold is dropped.
 func TestBusWithoutItsClaim(t *testing.T) {
