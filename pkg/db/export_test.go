@@ -19,3 +19,11 @@ func TrustClaimsFor(d time.Duration) (restore func()) {
 	defaultClaimTimes.trust, defaultClaimTimes.check = d, d
 	return func() { defaultClaimTimes = before }
 }
+
+// MigrationsWaitFor sets for how long migrations of databases that are opened from now on wait for a lock, and the pause
+// before they wait again, until restore.
+func MigrationsWaitFor(d time.Duration) (restore func()) {
+	before := migrationWaits
+	migrationWaits.lock, migrationWaits.pause = d, d
+	return func() { migrationWaits = before }
+}

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
 // Migrations is a source of schema changes with its own history, so that a building block and a service that uses
@@ -79,14 +82,36 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	if err := d.noteChecksums(ctx, current, sums); err != nil {
 		return err
 	}
-	// Older programs use the tables meanwhile, and take their locks in another order.
-	return retried(ctx, func() error {
+	return d.patiently(ctx, source.Name, func() error {
 		results, err := provider.Up(ctx)
 		for _, r := range results {
 			d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
 		}
 		return err
 	})
+}
+
+// migrationWaits are how long a migration waits for a lock on a table, and the pause before it waits again.
+var migrationWaits = struct{ lock, pause time.Duration }{5 * time.Second, 5 * time.Second}
+
+// patiently runs up beside older programs, which use the tables meanwhile, and take their locks in another order. What
+// keeps a table for long, such as a backup, is waited for in turns: behind a migration that waits all others wait, too,
+// and a turn is shorter than they do.
+func (d *DB) patiently(ctx context.Context, source string, up func() error) error {
+	const perLine = 6
+	for try := 1; ; try++ {
+		err := retried(ctx, up)
+		if pgCode(err) != "55P03" { // lock_not_available
+			return err
+		}
+		if try%perLine == 1 {
+			d.log.WarnContext(ctx, "a migration waits for a table that a long transaction uses, such as a backup; "+
+				"what it had begun is undone, and it begins anew", "source", source, "tries", try, "error", err)
+		}
+		if clock.Sleep(ctx, migrationWaits.pause) != nil {
+			return err
+		}
+	}
 }
 
 // provider also returns the checksums of what it provides.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -154,6 +156,71 @@ INSERT INTO a VALUES (1)`
 	err := d.Read(t.Context()).Raw("SELECT (SELECT count(*) FROM a) + last_value FROM tries").Scan(&rows).Error
 	if err != nil || rows != 3 {
 		t.Errorf("one row after two tries is wanted, in sum 3: %d, %v", rows, err)
+	}
+}
+
+// TestMigrateBesideALongTransaction: while it waits for a table, the others that use it go on.
+func TestMigrateBesideALongTransaction(t *testing.T) {
+	defer db.MigrationsWaitFor(200 * time.Millisecond)()
+	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
+	steps := []string{"CREATE TABLE a (n integer)", "ALTER TABLE a ADD COLUMN m integer"}
+	d := testkit.Open(t, cfg, source("s", steps[:1]...))
+	reading, done := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
+	end := sync.OnceFunc(func() { close(done) })
+	defer end()
+	all.Go(func() {
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			err := tx.Exec("LOCK TABLE a IN ACCESS SHARE MODE").Error
+			close(reading)
+			<-done
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-reading
+	migrated, newer := make(chan error, 1), testkit.Open(t, cfg)
+	go func() { migrated <- newer.Migrate(t.Context(), source("s", steps...)) }()
+	testkit.Eventually(t, 20*time.Second, func() error {
+		var waiting bool
+		err := d.Read(t.Context()).Raw(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted
+			AND mode = 'AccessExclusiveLock' AND database = (SELECT oid FROM pg_database
+			WHERE datname = current_database()))`).Scan(&waiting).Error
+		if err == nil && !waiting {
+			err = errors.New("the migration does not wait for the table")
+		}
+		return err
+	})
+	err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("INSERT INTO a VALUES (1)").Error
+	})
+	if err != nil {
+		t.Errorf("beside a migration that waits: %v", err)
+	}
+	end()
+	if err := <-migrated; err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Read(t.Context()).Raw("SELECT count(m) FROM a").Scan(new(int)).Error; err != nil {
+		t.Errorf("after the migration: %v", err)
+	}
+}
+
+// TestMigrateIsMissed: the server notices within seconds that a process is gone whose end others wait for, and none of
+// its statements is cut off for its length.
+func TestMigrateIsMissed(t *testing.T) {
+	note := source("s", `CREATE TABLE noted AS SELECT name, setting FROM pg_settings
+		WHERE name LIKE 'tcp\_keepalives\_%' OR name = 'statement_timeout'`)
+	d := testkit.Open(t, db.Config{URL: testkit.Postgres(t)}, note)
+	var noted []string
+	err := d.Read(t.Context()).Raw("SELECT name || ' ' || setting FROM noted ORDER BY name").Scan(&noted).Error
+	want := []string{"statement_timeout 0", "tcp_keepalives_count 3", "tcp_keepalives_idle 5",
+		"tcp_keepalives_interval 2"}
+	if err != nil || !slices.Equal(noted, want) {
+		t.Errorf("a connection that migrates has %q, %v", noted, err)
 	}
 }
 

@@ -59,9 +59,9 @@ func openPostgres(cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, conns.Close())
 	}
-	migration := conn.Copy()
+	migration := watched(conn)
 	migration.RuntimeParams["statement_timeout"] = "0"
-	migration.RuntimeParams["lock_timeout"] = "0"
+	migration.RuntimeParams["lock_timeout"] = fmt.Sprint(migrationWaits.lock.Milliseconds())
 	d := &DB{
 		engine:   Postgres,
 		readOnly: cfg.ReadOnly,
@@ -76,12 +76,19 @@ func openPostgres(cfg Config) (*DB, error) {
 	return d, nil
 }
 
-// pgClaimant makes connections of their own, of which also the server notices within seconds that they are dead.
+// watched is for connections of which the server, too, notices within eleven seconds that they are dead: they hold a
+// lock for which others wait. Left to itself, it takes hours.
+func watched(conn *pgx.ConnConfig) *pgx.ConnConfig {
+	conn = conn.Copy()
+	conn.RuntimeParams["tcp_keepalives_idle"] = "5"
+	conn.RuntimeParams["tcp_keepalives_interval"] = "2"
+	conn.RuntimeParams["tcp_keepalives_count"] = "3"
+	return conn
+}
+
+// pgClaimant makes connections of their own.
 func pgClaimant(conn *pgx.ConnConfig) func(context.Context) (*pgx.Conn, error) {
-	claimant := conn.Copy()
-	claimant.RuntimeParams["tcp_keepalives_idle"] = "5"
-	claimant.RuntimeParams["tcp_keepalives_interval"] = "2"
-	claimant.RuntimeParams["tcp_keepalives_count"] = "3"
+	claimant := watched(conn)
 	return func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, claimant.Copy()) }
 }
 
@@ -166,13 +173,22 @@ func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
 		return err
 	}
 	defer func() { _ = holder.Close() }()
-	if _, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockID("migrations of "+m.schema)); err != nil {
+	if err := m.lock(ctx, holder); err != nil {
 		return fmt.Errorf("wait for another process that migrates: %w", err)
 	}
 	if err := m.createSchema(ctx, holder); err != nil {
 		return err
 	}
 	return fn(pool)
+}
+
+// lock waits for however long another process migrates: nobody else stands behind this lock.
+func (m pgMigrator) lock(ctx context.Context, holder *sql.Conn) error {
+	if _, err := holder.ExecContext(ctx, "SET lock_timeout = 0"); err != nil {
+		return err
+	}
+	_, err := holder.ExecContext(ctx, "SELECT pg_advisory_lock($1)", lockID("migrations of "+m.schema))
+	return err
 }
 
 // createSchema creates nothing when an administrator has made the schema: the role need not have the right to create
