@@ -13,13 +13,20 @@ import (
 )
 
 // kubectl stands in for the program: it records what it is told, and of what is applied the images, renders with what
-// the test has rendered, and says of Jobs what the test wants.
+// the test has rendered, and says of Jobs what the test wants: a line each time, the last of them from then on.
 const kubectl = `#!/bin/sh
 case "$*" in
   "config current-context") echo "${CONTEXT:-somewhere}" ;;
   kustomize*) cat "$RENDERED" ;;
-  *status.ready*) echo "told: $*" >>"$RECORD"; head -n 1 "$READY"; sed -i 1d "$READY" ;;
-  *"get job"*) echo "told: $*" >>"$RECORD"; printf '%b' "$JOBS" ;;
+  *status.ready*)
+    echo "told: $*" >>"$RECORD"
+    ready=$(head -n 1 "$READY"); sed -i 1d "$READY"
+    [ "$ready" != fails ] || exit 1
+    echo "$ready" ;;
+  *"get job"*)
+    echo "told: $*" >>"$RECORD"
+    printf '%b' "$(head -n 1 "$JOBS")"
+    [ "$(wc -l <"$JOBS")" -lt 2 ] || sed -i 1d "$JOBS" ;;
   *) echo "told: $*" >>"$RECORD"; sed -n 's/^ *image: /image /p' >>"$RECORD" ;;
 esac
 `
@@ -35,13 +42,14 @@ func up(t *testing.T, folder, jobs string, environ ...string) (told []string, ou
 	t.Helper()
 	dir := t.TempDir()
 	rendering, record := filepath.Join(dir, "rendered.yaml"), filepath.Join(dir, "record")
-	ready := filepath.Join(dir, "ready")
+	ready, answers := filepath.Join(dir, "ready"), filepath.Join(dir, "jobs")
 	stream := "  namespace: latchkey\n    latchkey.dev/stage: migrate\n"
 	if folder == "dev" {
 		stream += "    latchkey.dev/stage: secrets\n          image: latchkey/auth\n"
 	}
 	for path, content := range map[string]string{
 		filepath.Join(dir, "kubectl"): kubectl, rendering: stream, record: "", ready: "",
+		answers: jobs + "\n", filepath.Join(dir, "sleep"): "#!/bin/sh\n",
 		filepath.Join(dir, "docker"): docker, filepath.Join(dir, "kind"): docker,
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o700); err != nil {
@@ -50,7 +58,7 @@ func up(t *testing.T, folder, jobs string, environ ...string) (told []string, ou
 	}
 	cmd := exec.Command(inRoot(t, "deploy/kubernetes/up"), folder)
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "RENDERED="+rendering, "RECORD="+record,
-		"READY="+ready, "JOBS="+jobs)
+		"READY="+ready, "JOBS="+answers)
 	cmd.Env = append(cmd.Env, environ...)
 	output, err := cmd.CombinedOutput()
 	recorded, readErr := os.ReadFile(record)
@@ -124,6 +132,35 @@ func TestUpCutsNoMigrationOff(t *testing.T) {
 			looked++
 		case strings.Contains(line, "delete job") && looked < 3:
 			t.Fatalf("it deletes Jobs of which one runs:\n%s", strings.Join(told, "\n"))
+		}
+	}
+}
+
+// TestUpCutsNoMigrationOffWhenACallFails: an API server that does not answer says nothing of what runs.
+func TestUpCutsNoMigrationOffWhenACallFails(t *testing.T) {
+	ready := filepath.Join(t.TempDir(), "ready")
+	if err := os.WriteFile(ready, []byte("1 0\nfails\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told, out, err := up(t, "prod", completed, "READY="+ready)
+	if err == nil {
+		t.Errorf("it ends well:\n%s", out)
+	}
+	if all := strings.Join(told, "\n"); strings.Contains(all, "delete job") {
+		t.Errorf("it deletes Jobs of which one may run:\n%s", all)
+	}
+}
+
+// TestUpEndsWhenJobsAreGone: Kubernetes removes them some time after their end, while this computer sleeps, for example.
+func TestUpEndsWhenJobsAreGone(t *testing.T) {
+	const begun = `latchkey-auth-migrate \nlatchkey-license-migrate \n`
+	for name, left := range map[string]string{"all": "", "one": `latchkey-license-migrate Complete\n`} {
+		told, out, err := up(t, "prod", begun+"\n"+left)
+		if err == nil || !strings.Contains(out, "Jobs of the stage migrate are gone") {
+			t.Errorf("%s: it ends with %v:\n%s", name, err, out)
+		}
+		if all := strings.Join(told, "\n"); strings.Contains(all, "stage=serve") {
+			t.Errorf("%s: it goes on:\n%s", name, all)
 		}
 	}
 }
