@@ -3,16 +3,20 @@ package api
 import (
 	"cmp"
 	"encoding/csv"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
+	"github.com/latchkey-dev/latchkey/pkg/apikey"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
 	"github.com/latchkey-dev/latchkey/pkg/uid"
+	"github.com/latchkey-dev/latchkey/proto/errcode"
 	"github.com/latchkey-dev/latchkey/services/analytics/internal/usage"
 )
 
@@ -75,9 +79,46 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 
 var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an earlier answer")
 
+// maxExports bounds the CSV reports that are sent to one API key at a time. Each may take hours, and it is its reader who
+// decides that, and holds a connection and a page in memory.
+const maxExports = 2
+
+var errExports = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, fmt.Sprintf(
+	"this API key is being sent %d reports as CSV; read them to their end, or close their connections", maxExports)).
+	WithRetryAfter(time.Minute)
+
+// exports counts the CSV reports that are being sent, by API key.
+type exports struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (e *exports) begin(key string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.of[key] == maxExports {
+		return errExports
+	}
+	e.of[key]++
+	return nil
+}
+
+func (e *exports) end(key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.of[key]--; e.of[key] == 0 {
+		delete(e.of, key)
+	}
+}
+
 // reportCSV writes all licenses, page by page, each in a time of its own. The status is sent with the first row: a
 // failure after that cuts the file off, which the client notices because the transfer ends without its end.
 func (a *API) reportCSV(c *gin.Context, q usage.ReportQuery) error {
+	key := apikey.Of(c).ID
+	if err := a.exports.begin(key); err != nil {
+		return err
+	}
+	defer a.exports.end(key)
 	q.Limit = maxLimit
 	page, err := a.Reports.Store.Page(c.Request.Context(), q)
 	if err != nil {

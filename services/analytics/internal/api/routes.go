@@ -24,10 +24,13 @@ type Deps struct {
 }
 
 // API is the handlers.
-type API struct{ Deps }
+type API struct {
+	Deps
+	exports exports
+}
 
 // New returns the handlers.
-func New(d Deps) *API { return &API{d} }
+func New(d Deps) *API { return &API{Deps: d, exports: exports{of: map[string]int{}}} }
 
 // Routes is the whole public surface of the service, beside what every service has.
 func (a *API) Routes(r gin.IRouter) {
