@@ -18,7 +18,9 @@ var ErrClaimed = errors.New("another process has claimed the database")
 
 // claimTimes are the times of a claim.
 type claimTimes struct {
-	// retry is the pause before it is tried again to take it, check that between looks at its connection.
+	// retry is the pause before it is tried again to take it, check that between looks at its connection. Two looks
+	// that a slow server answers late, and the pause between, are to fit into trust. A look that takes longer is not
+	// given up for that: with its connection would go the claim.
 	retry, check time.Duration
 	// trust is for how long a claim counts as held after its connection was last seen to live. A server that hears
 	// nothing more of this process gives the claim to another one later than that: see pgClaimant.
@@ -29,7 +31,7 @@ type claimTimes struct {
 }
 
 var defaultClaimTimes = claimTimes{
-	retry: time.Second, check: 2 * time.Second, trust: 6 * time.Second, ghost: 30 * time.Second,
+	retry: time.Second, check: time.Second, trust: 6 * time.Second, ghost: 30 * time.Second,
 }
 
 const (
@@ -98,13 +100,13 @@ func (d *DB) claim(ctx context.Context, name, lock string) (*Claim, error) {
 	}
 }
 
-// settle gives who had the claim the time in which it may have lost it unawares.
+// settle gives who had the claim the time in which it may have lost it unawares. A claim that was lost meanwhile is to
+// be taken anew.
 func (c *Claim) settle(ctx context.Context) error {
-	if clock.Sleep(ctx, c.times.trust) != nil {
+	if clock.Sleep(ctx, c.times.trust) != nil || !c.alive(ctx) {
 		_ = c.Close()
 		return ErrClaimed
 	}
-	c.see(time.Now())
 	return nil
 }
 

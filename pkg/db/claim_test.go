@@ -232,6 +232,21 @@ func TestClaimIsHeldByOne(t *testing.T) {
 	_ = lost.Close()
 }
 
+// TestClaimThatIsLostWhileItSettles is taken anew: its connection was not looked at meanwhile.
+func TestClaimThatIsLostWhileItSettles(t *testing.T) {
+	defer db.TrustClaimsFor(time.Millisecond)()
+	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
+	first, second := testkit.Open(t, cfg), testkit.Open(t, cfg)
+	lost, err := first.Claim(t.Context(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cutClaim(t, second)
+	if err := lost.Settle(t.Context()); !errors.Is(err, db.ErrClaimed) {
+		t.Errorf("settle: %v", err)
+	}
+}
+
 // warning is a log that tells of its first line.
 type warning struct {
 	once  sync.Once

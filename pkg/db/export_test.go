@@ -27,3 +27,6 @@ func MigrationsWaitFor(d time.Duration) (restore func()) {
 	migrationWaits.lock, migrationWaits.pause = d, d
 	return func() { migrationWaits = before }
 }
+
+// Settle is what a claim does that was waited for.
+func (c *Claim) Settle(ctx context.Context) error { return c.settle(ctx) }
