@@ -20,8 +20,8 @@ func TrustClaimsFor(d time.Duration) (restore func()) {
 	return func() { defaultClaimTimes = before }
 }
 
-// MigrationsWaitFor sets for how long migrations of databases that are opened from now on wait for a lock, and the pause
-// before they wait again, until restore.
+// MigrationsWaitFor sets for how long migrations of databases that are opened from now on wait for a lock, and the
+// pause before they wait again, until restore.
 func MigrationsWaitFor(d time.Duration) (restore func()) {
 	before := migrationWaits
 	migrationWaits.lock, migrationWaits.pause = d, d

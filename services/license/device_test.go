@@ -138,6 +138,8 @@ func TestBadBlocks(t *testing.T) {
 			`{"reason":"x","network":"192.0.2.1/33"}`:                         "network",
 			`{"reason":"x","network":"fe80::1%eth0"}`:                         "network",
 			`{"reason":"x","component":{"name":"","value":"x"}}`:              "component",
+			`{"reason":"x","component":{"name":"disk"}}`:                      "component",
+			`{"reason":"x","component":{"name":"disk","value":"0000-0000"}}`:  "component",
 			`{"reason":"x","hardware_id":"a","license_id":"no"}`:              "license_id",
 			`{"reason":"x","hardware_id":"a","until":"2001-01-01"}`:           "until",
 			`{"reason":"x","hardware_id":"a","blocked":true}`:                 "blocked",

@@ -151,7 +151,8 @@ func TestUpCutsNoMigrationOffWhenACallFails(t *testing.T) {
 	}
 }
 
-// TestUpEndsWhenJobsAreGone: Kubernetes removes them some time after their end, while this computer sleeps, for example.
+// TestUpEndsWhenJobsAreGone: Kubernetes removes them some time after their end, while this computer sleeps, for
+// example.
 func TestUpEndsWhenJobsAreGone(t *testing.T) {
 	const begun = `latchkey-auth-migrate \nlatchkey-license-migrate \n`
 	for name, left := range map[string]string{"all": "", "one": `latchkey-license-migrate Complete\n`} {

@@ -120,6 +120,8 @@ func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 		d.fail(BadTime)
 	case isEnd && t.Year() < firstEnd:
 		d.fail(badEnd)
+	case t.IsZero(): // it would be taken for none
+		d.fail(zeroTime)
 	}
 	if v.Type() == endType {
 		v.Set(reflect.ValueOf(t))

@@ -29,6 +29,7 @@ const (
 	// firstEnd is the first year in which something may end: the zero dates of languages lie before it.
 	firstEnd = 2000
 	badEnd   = "must be in the year 2000 or later; only null means without end"
+	zeroTime = "must not be 0001-01-01, the zero date of many languages; send null instead"
 )
 
 // End is when something ends: a time, or a date alone, which is the last second of its day. The zero dates of languages

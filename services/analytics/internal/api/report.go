@@ -79,8 +79,8 @@ func (a *API) reportQuery(c *gin.Context) (q usage.ReportQuery, err error) {
 
 var errCursor = apierr.InvalidField("cursor", "must be the next_cursor of an earlier answer")
 
-// maxExports bounds the CSV reports that are sent to one API key at a time. Each may take hours, and it is its reader who
-// decides that, and holds a connection and a page in memory.
+// maxExports bounds the CSV reports that are sent to one API key at a time. Each may take hours, and it is its reader
+// who decides that, and holds a connection and a page in memory.
 const maxExports = 2
 
 var errExports = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded, fmt.Sprintf(

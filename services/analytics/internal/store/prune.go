@@ -37,8 +37,8 @@ func (s *Store) Prune(ctx context.Context, x usage.Expiry) (pruned int64, err er
 		{"detector_states", "updated_at < ?", []any{x.States}},
 		{"detector_states", "subject LIKE 'ip:%' AND updated_at < ?", []any{x.Now.Add(-addressesKept)}},
 		{"devices", "NOT has_seat AND last_seen < ?", []any{x.States}},
-		{"devices", "NOT has_seat AND last_seen IS NULL AND seat_version + ? <= (SELECT l.seats_version FROM licenses l " +
-			"WHERE l.license_id = devices.license_id)", []any{changesKept}},
+		{"devices", "NOT has_seat AND last_seen IS NULL AND seat_version + ? <= " +
+			"(SELECT l.seats_version FROM licenses l WHERE l.license_id = devices.license_id)", []any{changesKept}},
 		{"anomalies", "closed_at < ?", []any{x.Rollups}},
 		{"networks", "last_day < ?", []any{x.States}},
 		{"fleet", "step = ? AND starts_at < ?", []any{usage.StepMinute, x.Now.Add(-minutesKept)}},

@@ -235,7 +235,9 @@ func TestPeak(t *testing.T) {
 	if u.Peak != 0 {
 		t.Errorf("peak of nothing: %d", u.Peak)
 	}
-	for _, d := range []DeviceDay{day(0, "a", 1, 2), day(0, "b", 2, 3), day(0, "c", 3, 23), day(1, "d", 2), day(1, "e", 23)} {
+	for _, d := range []DeviceDay{
+		day(0, "a", 1, 2), day(0, "b", 2, 3), day(0, "c", 3, 23), day(1, "d", 2), day(1, "e", 23),
+	} {
 		u.Add(&d)
 	}
 	if u.Peak != 2 {

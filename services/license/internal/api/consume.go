@@ -22,7 +22,7 @@ type consumeRequest struct {
 	Counter     string `json:"counter" text:"identifier"`
 	Entitlement string `json:"entitlement" text:"identifier"`
 	Amount      *int64 `json:"amount"`
-	OperationID string `json:"operation_id" text:"identifier"`
+	OperationID string `json:"operation_id" text:"identifier" empty:"no"`
 }
 
 type consumeResponse struct {

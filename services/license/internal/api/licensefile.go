@@ -81,7 +81,7 @@ type fileKey struct {
 	IsCurrent   bool      `json:"is_current"`
 }
 
-// fileKeys answers anybody, so it asks the database at most once in ten seconds.
+// fileKeys answers anybody, so it asks the database at most once a second.
 func (a *API) fileKeys(c *gin.Context) error {
 	keys, _, err := a.FileKeys.Fetch(c.Request.Context(), struct{}{}, a.Files.Keys.Listed)
 	if err != nil {

@@ -167,9 +167,9 @@ type validateRequest struct {
 	Entitlements        []string         `json:"entitlements" text:"identifier" max:"100"`
 	RequireEntitlements []string         `json:"require_entitlements" text:"identifier" max:"100"`
 	Consume             map[string]int64 `json:"consume"`
-	OperationID         string           `json:"operation_id" text:"identifier"`
+	OperationID         string           `json:"operation_id" text:"identifier" empty:"no"`
 	// Nonce has the answer signed.
-	Nonce string `json:"nonce" text:"identifier"`
+	Nonce string `json:"nonce" text:"identifier" empty:"no"`
 }
 
 func bindValidate(c *gin.Context) (*validateRequest, error) {

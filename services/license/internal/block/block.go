@@ -114,6 +114,9 @@ func (n *NewBlock) block(now time.Time) (licensing.Block, map[string]string) {
 	if n.Component != nil {
 		b.Component = *n.Component
 		licensing.ComponentProblems(p, "component", b.Component)
+		if licensing.RealComponents(map[string]string{b.Component.Name: b.Component.Value}) == nil && len(p) == 0 {
+			p["component"] = "must have a value, and not one that many computers report, which tells no device"
+		}
 	}
 	n.problems(p)
 	return b, p
