@@ -5,20 +5,14 @@ package e2e
 import (
 	"bytes"
 	"crypto/rand"
-	"database/sql"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
-
-	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
 // TestErasure: what tells of an erased customer, and of the persons on its licenses, is in no database any more.
@@ -244,95 +238,13 @@ func (w *harness) totals(licenseID string) any {
 	return a.body["totals"]
 }
 
-// stored are the tables of all services in which texts stand, as service.table, by text. Each table is read once: by
-// the other tests they have grown.
+// stored are the tables of all services in which texts stand, by text. Each table is read once: by the other tests they
+// have grown.
 func (w *harness) stored(texts []string) map[string][]string {
 	w.Helper()
 	found := map[string][]string{}
-	if !w.embedded {
-		w.storedInPostgres(texts, found)
-		return found
-	}
-	for _, service := range app.Services() {
-		w.storedInFile(service, texts, found)
-	}
+	w.everyRow(func(table string, row [][]byte) { note(found, table, row, texts) })
 	return found
-}
-
-func (w *harness) storedInPostgres(texts []string, found map[string][]string) {
-	w.Helper()
-	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer conn.Close(w.Context())
-	const all = `SELECT quote_ident(table_schema) || '.' || quote_ident(table_name) FROM information_schema.tables
-		WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')`
-	rows, _ := conn.Query(w.Context(), all) // its error comes with the rows
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(names) == 0 {
-		w.Fatal(names, err)
-	}
-	for _, name := range names {
-		rows, _ := conn.Query(w.Context(), "SELECT * FROM "+name)
-		for rows.Next() {
-			note(found, name, rows.RawValues(), texts)
-		}
-		if err := rows.Err(); err != nil {
-			w.Fatal(name, err)
-		}
-	}
-}
-
-func (w *harness) storedInFile(service string, texts []string, found map[string][]string) {
-	w.Helper()
-	file, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+
-		"?mode=ro&_pragma=busy_timeout(10000)")
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer file.Close()
-	var names []string
-	w.rows(file, "SELECT name FROM sqlite_master WHERE type = 'table'", func(row [][]byte) {
-		names = append(names, string(row[0]))
-	})
-	if len(names) == 0 {
-		w.Fatalf("%s has no tables", service)
-	}
-	for _, name := range names {
-		w.rows(file, `SELECT * FROM "`+name+`"`, func(row [][]byte) { note(found, service+"."+name, row, texts) })
-	}
-}
-
-// rows has see look at each row of a query, as bytes.
-func (w *harness) rows(db *sql.DB, query string, see func(row [][]byte)) {
-	w.Helper()
-	rows, err := db.QueryContext(w.Context(), query)
-	if err != nil {
-		w.Fatal(query, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	row, places := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
-	for i := range row {
-		places[i] = &row[i]
-	}
-	for err == nil && rows.Next() {
-		if err = rows.Scan(places...); err == nil {
-			see(bytesOf(row))
-		}
-	}
-	if err := errors.Join(err, rows.Err()); err != nil {
-		w.Fatal(query, err)
-	}
-}
-
-func bytesOf(row []sql.RawBytes) [][]byte {
-	values := make([][]byte, len(row))
-	for i := range row {
-		values[i] = row[i]
-	}
-	return values
 }
 
 // note adds a table to those in which the texts stand that one of its rows has, in letters of any case.

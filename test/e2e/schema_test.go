@@ -66,8 +66,8 @@ func required(op operation) (names []string) {
 
 // example is the document's own example of the body.
 func example(op operation) string {
-	if op.RequestBody == nil {
-		return ""
+	if op.RequestBody == nil || op.RequestBody.Value.Content.Get("application/json") == nil {
+		return "" // none, a form, or a file
 	}
 	media := op.RequestBody.Value.Content.Get("application/json")
 	value := media.Example
