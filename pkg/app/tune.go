@@ -1,6 +1,7 @@
 package app
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -39,14 +40,21 @@ func Tune() {
 	uuid.EnableRandPool()
 }
 
-// MemoryLimit is the memory in bytes that this process may have: the limit of its container, or else that of the
-// machine.
-func MemoryLimit() uint64 {
-	limit, err := memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)()
-	if err != nil {
+// MemoryLimit is the memory in bytes that this process may have: the limit of its container, if that is not more than
+// the machine has, or else that of the machine.
+func MemoryLimit() uint64 { return memoryLimit(memlimit.FromCgroup, memlimit.FromSystem) }
+
+func memoryLimit(sources ...memlimit.Provider) uint64 {
+	least := uint64(math.MaxUint64)
+	for _, source := range sources {
+		if limit, err := source(); err == nil && limit > 0 {
+			least = min(least, limit)
+		}
+	}
+	if least == math.MaxUint64 {
 		return 1 << 30 // nothing can be found out: take it for a small machine
 	}
-	return limit
+	return least
 }
 
 // afterEachGC calls fn, quickly, after each garbage collection.

@@ -55,6 +55,23 @@ func TestMemoryLimit(t *testing.T) {
 	if limit := MemoryLimit(); limit < 16<<20 {
 		t.Errorf("%d bytes cannot be what a process may have", limit)
 	}
+	of := func(limit uint64) memlimit.Provider { return func() (uint64, error) { return limit, nil } }
+	none := func() (uint64, error) { return 0, memlimit.ErrNoLimit }
+	for name, c := range map[string]struct {
+		container, machine memlimit.Provider
+		want               uint64
+	}{
+		"a container":                     {of(512 << 20), of(8 << 30), 512 << 20},
+		"a container without a limit":     {none, of(8 << 30), 8 << 30},
+		"a container above the machine":   {of(16 << 30), of(2 << 30), 2 << 30},
+		"a machine that does not tell":    {of(512 << 20), none, 512 << 20},
+		"nothing can be found out":        {none, none, 1 << 30},
+		"a limit of nothing, which is no": {of(0), of(8 << 30), 8 << 30},
+	} {
+		if got := memoryLimit(c.container, c.machine); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
 }
 
 // tuneFrom is the memory limit of a process in which Tune has not run yet.

@@ -27,12 +27,12 @@ const (
 	leastCacheBytes = 1 << 20
 )
 
-// cacheBytes is the setting, or what follows from the memory that the process may have.
-func (c *Config) cacheBytes() int64 {
+// cacheBytes is the setting, or what follows from the memory in bytes that the process may have.
+func (c *Config) cacheBytes(memory uint64) int64 {
 	if c.CacheBytes > 0 {
 		return c.CacheBytes
 	}
-	return int64(min(app.MemoryLimit()/4, mostCacheBytes))
+	return int64(min(memory/4, mostCacheBytes))
 }
 
 // DefaultConfig is what main starts from.

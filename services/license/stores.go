@@ -11,7 +11,9 @@ import (
 // open makes the stores and the caches before them.
 func (s *Service) open(cfg Config, deps app.Deps, keys *masterkey.Register) {
 	link := s.Link.From(Name)
-	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{Bytes: cfg.cacheBytes(), Link: link})
+	s.lookup = store.NewLookup(deps.DB, keys, deps.Clock, store.CacheOptions{
+		Bytes: cfg.cacheBytes(app.MemoryLimit()), Link: link,
+	})
 	s.ObserveCaches(s.lookup.Counts())
 	s.users = store.NewUsers(deps.DB, deps.Clock, link)
 	s.signers = store.NewSigners(deps.DB, keys.Ring, deps.Clock, link)
