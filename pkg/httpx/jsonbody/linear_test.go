@@ -2,7 +2,11 @@ package jsonbody
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -57,37 +61,111 @@ func numbered(format string, n int) string {
 	return out.String() + fmt.Sprintf(format, n)
 }
 
-// TestWorkIsLinear counts the bytes that the work allocates, as it happens before the caller is known: a text twice
-// as long may take about twice as many, and none takes many times its length.
+// counted are the packages whose statements count as work: all that look at the bytes of a text. What is written in
+// assembly, as bytes.IndexByte, counts as one.
+var counted = []string{
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody", "github.com/latchkey-dev/latchkey/pkg/apierr",
+	"github.com/latchkey-dev/latchkey/pkg/nearest", "github.com/latchkey-dev/latchkey/proto/licensefile",
+	"github.com/go-json-experiment/json/jsontext", "github.com/go-json-experiment/json/internal/jsonwire",
+	"golang.org/x/text/unicode/norm", "bytes", "strings", "unicode/utf8", "strconv", "math/big",
+}
+
+// worstText and worstSize name the text that TestMain decodes.
+const worstText, worstSize = "LATCHKEY_TEST_WORST_TEXT", "LATCHKEY_TEST_WORST_SIZE"
+
+func TestMain(m *testing.M) {
+	if text := worstTexts[os.Getenv(worstText)]; text != nil {
+		n, _ := strconv.Atoi(os.Getenv(worstSize))
+		decodeWorst([]byte(text(n)))
+	}
+	os.Exit(m.Run())
+}
+
+// decodeWorst does what happens before the caller is known; whether the text is taken is not what is measured.
+func decodeWorst(raw []byte) {
+	var dst struct {
+		sample
+		RowList []Row[sample] `json:"row_list" max:"1000"`
+	}
+	_ = Decode(raw, &dst)
+}
+
+const size = 100_000
+
+// TestWorkIsLinear counts the statements that are executed: a text twice as long may take about twice as many, and none
+// takes many for each of its bytes.
 func TestWorkIsLinear(t *testing.T) {
-	const size = 100_000
-	for name, text := range worstTexts {
+	program := filepath.Join(t.TempDir(), "counts")
+	build := exec.Command("go", "test", "-c", "-o", program, "-covermode=count",
+		"-coverpkg="+strings.Join(counted, ","), ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for name := range worstTexts {
 		t.Run(name, func(t *testing.T) {
-			once, twice := workOf(text(size)), workOf(text(2*size))
-			if once > 40*size {
-				t.Errorf("%d bytes of text take %d bytes of work", size, once)
+			once, twice := statements(t, program, name, size), statements(t, program, name, 2*size)
+			if once > 150*size {
+				t.Errorf("%d bytes of text take %d statements", size, once)
 			}
-			if twice > 3*once && twice > size {
-				t.Errorf("the work grows from %d to %d bytes when the text doubles", once, twice)
+			if 2*twice > 5*once && twice > size {
+				t.Errorf("the work grows from %d to %d statements when the text doubles", once, twice)
 			}
 		})
 	}
 }
 
-func workOf(text string) int {
-	var dst struct {
-		sample
-		RowList []Row[sample] `json:"row_list" max:"1000"`
+// statements is how many a program executes that decodes a text, by its coverage profile: after a first line, each has
+// a block, how many statements that has, and how often it was entered.
+func statements(t *testing.T, program, name string, size int) (n int) {
+	t.Helper()
+	profile := filepath.Join(t.TempDir(), "profile")
+	run := exec.Command(program, "-test.run=^$", "-test.coverprofile="+profile)
+	run.Env = append(os.Environ(), worstText+"="+name, worstSize+"="+strconv.Itoa(size))
+	if out, err := run.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
+	raw, err := os.ReadFile(profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		var block string
+		var of, entered int
+		if _, err := fmt.Sscan(line, &block, &of, &entered); err == nil {
+			n += of * entered
+		}
+	}
+	if n == 0 {
+		t.Fatal("nothing was counted")
+	}
+	return n
+}
+
+// TestMemoryIsLinear is the same for the bytes that are allocated.
+func TestMemoryIsLinear(t *testing.T) {
+	for name, text := range worstTexts {
+		t.Run(name, func(t *testing.T) {
+			once, twice := allocated(text(size)), allocated(text(2*size))
+			if once > 40*size {
+				t.Errorf("%d bytes of text take %d bytes of memory", size, once)
+			}
+			if twice > 3*once && twice > size {
+				t.Errorf("the memory grows from %d to %d bytes when the text doubles", once, twice)
+			}
+		})
+	}
+}
+
+func allocated(text string) int {
 	raw := []byte(text)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_ = Decode(raw, &dst) // whether it is taken is not what is measured
+	decodeWorst(raw)
 	runtime.ReadMemStats(&after)
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-// The cost that the test above cannot see: a problem is told by its path, so problems past the last one shown get none.
+// A problem is told by its path, which costs more than its bytes: problems past the last one shown get none.
 func TestProblemsPastTheLastAreNotLookedUp(t *testing.T) {
 	d := decoder{text: openText([]byte(object("a", "1"))), noted: MaxProblems}
 	for range 3 {
