@@ -55,9 +55,14 @@ func Ours(err error) bool {
 }
 
 // Ended tells whether a token was refused only because its time is over: what it says is true, and was filled in.
-func Ended(err error) bool {
+func Ended(err error) bool { return refusedAs(err, "expired") }
+
+// NotYet is Ended of one whose time has yet to begin, by a clock that is behind that of its issue.
+func NotYet(err error) bool { return refusedAs(err, "not_yet_valid") }
+
+func refusedAs(err error, reason string) bool {
 	var e *apierr.Error
-	return errors.As(err, &e) && e.Is(ErrInvalid) && e.Details["reason"] == "expired"
+	return errors.As(err, &e) && e.Is(ErrInvalid) && e.Details["reason"] == reason
 }
 
 // KeySet finds public keys.

@@ -127,6 +127,18 @@ func TestALeaseFromCheckoutToRelease(t *testing.T) {
 	})
 }
 
+// TestALeaseFromBeforeTheClockWasSetBack is renewed and given back as any other.
+func TestALeaseFromBeforeTheClockWasSetBack(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		_, key := w.floating(`{"slots":1,"activation":"none"}`)
+		lease := w.checkOut(key, "pc-1")
+		w.want(lease, http.StatusCreated, "")
+		w.clock.Advance(-14 * 24 * time.Hour)
+		w.want(w.renew(lease), http.StatusOK, "")
+		w.want(w.release(lease), http.StatusOK, "")
+	})
+}
+
 func TestALeaseCountsAsASeatWhereNoneIsNeeded(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		_, key := w.floating(`{"slots":5,"activation":"none"}`)

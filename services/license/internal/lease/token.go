@@ -77,11 +77,12 @@ func (t *Tokens) sign(g *Grant) (string, error) {
 }
 
 // Proof checks the signature of a lease token. One whose time is over is still the proof of its lease, which tells by
-// itself whether it is: the answer to a renewal may have been lost. Errors: token.ErrInvalid.
+// itself whether it is: the answer to a renewal may have been lost. So is one whose time has not begun by the clock of
+// this process, which is not that of the database, and may have been set back. Errors: token.ErrInvalid.
 func (t *Tokens) Proof(ctx context.Context, raw string) (Proof, error) {
 	var c claims.Lease
 	err := token.Verify(ctx, t.public, t.clock, claims.AudienceLease, raw, &c)
-	if err != nil && !token.Ended(err) {
+	if err != nil && !token.Ended(err) && !token.NotYet(err) {
 		return Proof{}, err
 	}
 	return Proof{LicenseID: c.Subject, LeaseID: c.ID, Holder: Holder{c.HardwareID, c.SessionID}}, nil
