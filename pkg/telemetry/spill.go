@@ -244,8 +244,7 @@ type claimed struct {
 
 func (r *Recorder) claim(ctx context.Context) (*claimed, error) {
 	const (
-		// A claim of somebody else that ends later than any clock of a replica says was made before a clock was set
-		// back.
+		// A claim that ends later than any replica may have said was made before the clock was set back.
 		unclaimed = `(claimed_until IS NULL OR claimed_until NOT BETWEEN ? AND ?)`
 		free      = `SELECT seq, events FROM telemetry_spill WHERE ` + unclaimed + ` ORDER BY seq LIMIT ?`
 		take      = `UPDATE telemetry_spill SET claim = ?, claimed_until = ? WHERE seq BETWEEN ? AND ? AND ` + unclaimed

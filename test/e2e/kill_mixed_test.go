@@ -191,8 +191,8 @@ func (e *acknowledged) holds(m *mixedLoad) {
 		"Bearer "+pair.text("access_token")), 200, "")
 	for key, status := range map[string]int{e.current: 200, e.old: 401, e.revoked: 401} {
 		for _, service := range m.URLs("license") {
-			got := m.call("POST", service+"/api/v1/license/validate", device(e.key, "pc"), "X-API-Key", key)
-			m.want(got, status, "")
+			m.want(m.call("POST", service+"/api/v1/license/validate", device(e.key, "pc"), "X-API-Key", key),
+				status, "")
 		}
 	}
 	for _, admin := range m.URLs("admin") {
