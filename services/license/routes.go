@@ -47,14 +47,14 @@ func (s *Service) routes(cfg Config) {
 
 func (s *Service) apiDeps(cfg Config, files *licensefile.Files, signIns *user.SignIns) api.Deps {
 	return api.Deps{
-		Seats:       s.seats,
-		Counters:    s.counters,
-		SignIns:     signIns,
-		Offline:     &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
-		Leases:      s.leases,
-		Files:       files,
-		Revocations: &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock, Log: s.Log},
-		FileKeys: cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: time.Second}, s.Clock),
+		Seats:         s.seats,
+		Counters:      s.counters,
+		SignIns:       signIns,
+		Offline:       &licensing.Offline{Seats: s.seats, Store: s.store, Signer: s.auth.Signer, Clock: s.Clock},
+		Leases:        s.leases,
+		Files:         files,
+		Revocations:   &licensefile.Revocations{Store: s.revoked, Keys: files.Keys, Clock: s.Clock, Log: s.Log},
+		FileKeys:      cache.New[struct{}, []licensefile.Key](cache.Options{Capacity: 1, TTL: time.Second}, s.Clock),
 		Idempotency:   s.Idempotency,
 		Families:      s.auth.Families,
 		Clock:         s.Clock,
