@@ -4,6 +4,8 @@ package compose
 
 import (
 	"bytes"
+	"cmp"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -34,7 +36,43 @@ func TestEveryContainerIsConfined(t *testing.T) {
 	}
 }
 
-var exactVersion = regexp.MustCompile(`:v?(\d+\.\d+\.\d+|1[4-9]\.\d+)(-|$)`) // PostgreSQL's have two parts
+var exactVersion = regexp.MustCompile(`:v?(\d+\.\d+\.\d+|1[4-9]\.\d+)(-|@|$)`) // PostgreSQL's have two parts
+
+// TestImagesNameTheirVersion: what Compose, the manifests and the chart pull is of an exact version everywhere, and of
+// the same everywhere; docs/operations.md says how its digest is pinned.
+func TestImagesNameTheirVersion(t *testing.T) {
+	image := regexp.MustCompile(`(?m)^ *image: ([a-z]+(?:/[a-z]+)?):(\S+)$`) // ours have no version
+	versions, files := map[string]string{}, []string{inRoot(t, "docker-compose.yml")}
+	err := filepath.WalkDir(inRoot(t, "deploy"), func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".yaml") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range image.FindAllStringSubmatch(string(raw), -1) {
+			name, version := found[1], found[2]
+			known := cmp.Or(versions[name], version)
+			if versions[name] = version; !exactVersion.MatchString(":"+version) || version != known {
+				t.Errorf("%s: %s:%s, elsewhere %s; want one exact version", file, name, version, known)
+			}
+		}
+	}
+	if len(versions) < 4 {
+		t.Errorf("only %v are found", versions)
+	}
+	doc, err := os.ReadFile(inRoot(t, "docs/operations.md"))
+	if err != nil || !strings.Contains(string(doc), "docker buildx imagetools inspect postgres:"+versions["postgres"]) {
+		t.Errorf("docs/operations.md does not say how the digest of PostgreSQL's image is found (%v)", err)
+	}
+}
 
 // TestShippedImagesArePinned: what our images are made of is named by its digest, so that nobody can put another in its
 // place. The stage that compiles is not shipped.
