@@ -79,8 +79,12 @@ func (s *Service) rescore(ctx context.Context) error {
 
 func (s *Service) prune(ctx context.Context) error {
 	now := s.Clock.Now()
+	received := now.Add(-s.cfg.retention())
+	if err := s.consumer.Settle(ctx, received); err != nil {
+		return err
+	}
 	_, err := s.store.Prune(ctx, usage.Expiry{
-		Now: now, Events: now.Add(-s.cfg.retention()), States: now.Add(-statesKept), Rollups: now.Add(-rollupsKept),
+		Now: now, Events: received, States: now.Add(-statesKept), Rollups: now.Add(-rollupsKept),
 	})
 	return err
 }

@@ -135,11 +135,43 @@ func (c *Consumer) Finish(ctx context.Context) error {
 	return nil
 }
 
-func (c *Consumer) writeStates(ctx context.Context) error {
-	m, repeats := c.memory, c.repeats
-	if m == nil || !m.states.aged() {
+// Settle writes the detector states that a consumer which was killed left unwritten, where nothing has happened since a
+// time: received events of before could not be pruned, as no batch comes that would write them. It takes over for that.
+func (c *Consumer) Settle(ctx context.Context, since time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.memory != nil {
 		return nil
 	}
+	left, err := c.store.Unsettled(ctx, since)
+	if err != nil || !left {
+		return err
+	}
+	if c.memory, err = c.resume(ctx); err != nil {
+		return err
+	}
+	for states := c.memory.states; c.memory != nil; {
+		states.bounds.age = 0
+		if err := c.commitStates(ctx); err != nil {
+			return err
+		}
+		if len(states.changes) == 0 {
+			c.restart()
+		}
+	}
+	return nil
+}
+
+func (c *Consumer) writeStates(ctx context.Context) error {
+	if c.memory == nil || !c.memory.states.aged() {
+		return nil
+	}
+	return c.commitStates(ctx)
+}
+
+// commitStates writes the states that are due, without a batch.
+func (c *Consumer) commitStates(ctx context.Context) error {
+	m, repeats := c.memory, c.repeats
 	c.restart()
 	alone := &usage.Batch{Epoch: m.epoch, Position: m.position, Changes: usage.Fold(nil)}
 	err := c.commit(ctx, c.clock.Now(), m, alone)

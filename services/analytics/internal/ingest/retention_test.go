@@ -125,3 +125,33 @@ func TestStatesAreWrittenAfterTheClockWasSetBack(t *testing.T) {
 		})
 	}
 }
+
+// TestRetentionIsKeptAfterACrash: what a killed consumer left unwritten is written though no event comes any more, by
+// another one, and so that the detectors have seen it. Where something happens still, that is left to whoever consumes.
+func TestRetentionIsKeptAfterACrash(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		seen := r.clock.Now()
+		r.handle(s.event(eventsv1.TypeLicenseValidated, seen, body{"hardware_id": "pc", "ip": "192.0.2.1"}))
+		r.clock.Advance(2 * time.Hour)
+		next := r.another()
+		if err := next.Settle(t.Context(), seen); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.kept(r.clock.Now()); n != 1 {
+			t.Errorf("%d events are kept that another consumer may have in memory, want 1", n)
+		}
+		for range 2 { // the second time there is nothing to be done
+			if err := next.Settle(t.Context(), seen.Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := r.kept(r.clock.Now()); n != 0 {
+			t.Errorf("%d events are kept though nobody will write their states", n)
+		}
+		states, err := r.store.States(t.Context(), []string{"license:" + license})
+		if err != nil || len(states) != 1 {
+			t.Errorf("states: %v, %v", states, err)
+		}
+	})
+}

@@ -48,6 +48,8 @@ func (j *journal) fails(call string) error {
 
 func (j *journal) TakeOver(context.Context) (usage.Progress, error) { return j.progress, nil }
 
+func (j *journal) Unsettled(context.Context, time.Time) (bool, error) { return false, nil }
+
 func (j *journal) Describe(context.Context, time.Time, int64, []detect.Finding) error { return nil }
 
 func (j *journal) Taken(context.Context, []usage.Event) (map[string]bool, error) { return nil, nil }

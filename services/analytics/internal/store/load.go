@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -20,6 +21,14 @@ func (s *Store) TakeOver(ctx context.Context) (p usage.Progress, err error) {
 			consumerName).Scan(&p).Error
 	})
 	return p, err
+}
+
+// Unsettled implements ingest.Store.
+func (s *Store) Unsettled(ctx context.Context, since time.Time) (bool, error) {
+	var n int64
+	err := s.db.Read(ctx).Table("consumer").
+		Where("name = ? AND replay_after < taken AND last_event_at < ?", consumerName, since).Count(&n).Error
+	return n > 0, db.Error(err)
 }
 
 // Taken implements ingest.Store.
