@@ -41,9 +41,7 @@ func (s *Store) Report(ctx context.Context, q usage.ReportQuery) (*usage.ReportF
 			return nil, db.Error(fmt.Errorf("report: %w", err))
 		}
 	}
-	var err error
-	f.Licenses, err = s.Page(ctx, q)
-	return f, err
+	return f, nil
 }
 
 func (s *Store) reportTotals(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {

@@ -16,8 +16,9 @@ type Store interface {
 	History(ctx context.Context, l *License, w Window) (*History, error)
 	// Days returns those from a moment on that have events, oldest first.
 	Days(ctx context.Context, licenseID string, from time.Time) ([]Day, error)
+	// Report goes through all licenses and devices.
 	Report(ctx context.Context, q ReportQuery) (*ReportFacts, error)
-	// Page is the by-license part of Report alone.
+	// Page is the licenses of one page of a report.
 	Page(ctx context.Context, q ReportQuery) ([]LicenseUsage, error)
 	Overview(ctx context.Context, now time.Time) (*Overview, error)
 	// Fleet returns the spans that have events, oldest first.

@@ -94,13 +94,12 @@ type LicenseEnd struct {
 	ExpiresAt  time.Time `json:"expires_at"`
 }
 
-// ReportFacts is what the rollups hold for a report; Licenses is one page of them.
+// ReportFacts is what the rollups hold for a report, without its licenses.
 type ReportFacts struct {
 	Totals            Totals
 	SeatsTaken, Seats int64
 	Events            int64
 	FirstEventAt      time.Time
-	Licenses          []LicenseUsage
 	Versions          []VersionDevices
 	Countries         []CountryDevices
 	OverLimit         []LicenseSeats
@@ -108,16 +107,16 @@ type ReportFacts struct {
 	Expiring          []LicenseEnd
 }
 
-func newReport(q ReportQuery, f *ReportFacts) *Report {
+func newReport(q ReportQuery, f *ReportFacts, page []LicenseUsage) *Report {
 	r := &Report{
-		GeneratedAt: q.Window.To, Window: q.Window, Totals: f.Totals, ByLicense: f.Licenses, ByVersion: f.Versions,
+		GeneratedAt: q.Window.To, Window: q.Window, Totals: f.Totals, ByLicense: page, ByVersion: f.Versions,
 		ByCountry: f.Countries, OverLimit: f.OverLimit, Unused: f.Unused, Expiring: f.Expiring,
 		DataQuality: quality(q.Window, f.Events, f.FirstEventAt),
 	}
 	r.Totals.Idle = r.Totals.Licenses - r.Totals.Active
 	r.Totals.SeatUtilization = Share(f.SeatsTaken, f.Seats)
-	if len(f.Licenses) == q.Limit && q.Limit > 0 {
-		r.NextCursor = &f.Licenses[q.Limit-1].LicenseID
+	if len(page) == q.Limit && q.Limit > 0 {
+		r.NextCursor = &page[q.Limit-1].LicenseID
 	}
 	return r
 }

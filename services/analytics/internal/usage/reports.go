@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -19,7 +20,21 @@ type Reports struct {
 	Retention time.Duration
 
 	overviews overviews
+	// reported is what the last report told of all its pages.
+	reported atomic.Pointer[reported]
 }
+
+// reported are the facts of a report, which are read only.
+type reported struct {
+	*ReportFacts
+	from       time.Time
+	customerID string
+	at         time.Time
+}
+
+// reportedFor is how long the further pages of a report have the figures of all from an earlier one: to read them goes
+// through all licenses and devices, as often as there are pages.
+const reportedFor = time.Minute
 
 // Window is the window of so many days that ends now.
 func (r *Reports) Window(days int) Window { return LastDays(r.Clock.Now(), days) }
@@ -40,11 +55,29 @@ func (r *Reports) Patterns(ctx context.Context, licenseID string, days int) (*Pa
 
 // Report answers one page of a usage report.
 func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
-	facts, err := r.Store.Report(ctx, q)
+	facts, err := r.facts(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	return newReport(q, facts), nil
+	page, err := r.Store.Page(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return newReport(q, facts, page), nil
+}
+
+// facts are what all pages of a report tell. The first page reads them anew.
+func (r *Reports) facts(ctx context.Context, q ReportQuery) (*ReportFacts, error) {
+	now := r.Clock.Now()
+	if k := r.reported.Load(); q.After != "" && k != nil && k.customerID == q.CustomerID &&
+		k.from.Equal(q.Window.From) && now.Sub(k.at) < reportedFor {
+		return k.ReportFacts, nil
+	}
+	facts, err := r.Store.Report(ctx, q)
+	if err == nil {
+		r.reported.Store(&reported{facts, q.Window.From, q.CustomerID, now})
+	}
+	return facts, err
 }
 
 // Dashboard is the state of the installation.

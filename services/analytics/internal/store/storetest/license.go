@@ -127,14 +127,19 @@ func unlimitedSeats(t *testing.T, s *consumer) {
 		e.Type, e.Snapshot, e.Version, e.IsActive, e.CurrentDevices = eventsv1.TypeLicenseUpdated, true, 1, true, 3
 		s.commit(e)
 	}
-	facts, err := s.Report(t.Context(), usage.ReportQuery{Window: usage.LastDays(now, 7), Limit: 2})
+	q := usage.ReportQuery{Window: usage.LastDays(now, 7), Limit: 2}
+	facts, err := s.Report(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := s.Page(t.Context(), q)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if facts.SeatsTaken != 3 || facts.Seats != 4 {
 		t.Errorf("%d of %d seats taken, want 3 of 4", facts.SeatsTaken, facts.Seats)
 	}
-	limited, unlimited := facts.Licenses[0], facts.Licenses[1]
+	limited, unlimited := page[0], page[1]
 	if limited.MaxDevices == nil || *limited.MaxDevices != 4 || limited.Utilization != 0.75 {
 		t.Errorf("the limited license: %+v", limited)
 	}
