@@ -14,11 +14,11 @@ type Pool struct {
 	licensing.Change
 	// Now is the time by the clock of the database, read under the lock.
 	Now time.Time
-	// InUse counts the live leases of the license, and EarliestEnd is when the first of them ends, zero for none.
-	InUse       int
-	EarliestEnd time.Time
+	// SlotUse is that of the live leases of the license. How many slots there are its terms tell, here and in what
+	// follows.
+	licensing.SlotUse
 	// Entitled are the live leases that claim an entitlement, by the codes that calls name.
-	Entitled map[string]Usage
+	Entitled map[string]licensing.SlotUse
 	// Named are the leases that calls name.
 	Named []*Lease
 	// Evictable are leases to choose from when one has to go: those longest unseen, as many as the calls could need.
@@ -26,18 +26,12 @@ type Pool struct {
 	// Borrowers are the devices that a borrowed lease, live or given back, lets go on without the server; By has those
 	// of them that calls name. They are loaded only where a call borrows.
 	Borrowers struct {
-		Usage
+		licensing.SlotUse
 		By map[string]bool
 	}
 	changed []*Lease
 	// Recalled are the leases that no longer count as borrowed although their devices may go on, as they were.
 	Recalled []Lease
-}
-
-// Usage is how many live leases there are of something, and when the first of them ends.
-type Usage struct {
-	InUse       int
-	EarliestEnd time.Time
 }
 
 // Changed are the leases to be written, in the order in which they were changed.
@@ -109,8 +103,8 @@ func (p *Pool) complete(r *licensing.Request, w wish) {
 	r.Lease = &licensing.LeaseNeed{
 		Borrows:   w.borrows,
 		Held:      w.held != nil,
-		SlotUse:   licensing.SlotUse{InUse: p.InUse, EarliestEnd: p.EarliestEnd},
-		Borrowers: licensing.SlotUse{InUse: p.Borrowers.InUse, EarliestEnd: p.Borrowers.EarliestEnd},
+		SlotUse:   p.SlotUse,
+		Borrowers: p.Borrowers.SlotUse,
 		BorrowsOn: p.Borrowers.By[w.HardwareID],
 	}
 	if f := p.License.Floating; f != nil {
@@ -134,8 +128,8 @@ func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code stri
 	if e.Slots == 0 || used.InUse < e.Slots || held != nil && held.Entitlement == code {
 		return
 	}
-	need.Entitlement = code
-	need.Entitled = licensing.SlotUse{Slots: e.Slots, InUse: used.InUse, EarliestEnd: used.EarliestEnd}
+	need.Entitlement, need.Entitled = code, used
+	need.Entitled.Slots = e.Slots
 }
 
 // claim adds n to the leases that claim an entitlement: 1 for one more, -1 for one less.

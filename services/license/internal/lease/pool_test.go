@@ -259,7 +259,7 @@ func TestEntitlementsOfLeases(t *testing.T) {
 	s := newStory(t, func(f *licensing.FloatingTerms) { f.Slots = 5 })
 	s.pool.License.Features = []string{"cad", "free"}
 	s.pool.License.Entitlements = []licensing.Entitlement{{Code: "cad", Slots: 1}, {Code: "old", ExpiresAt: noon}}
-	s.pool.Entitled = map[string]Usage{"cad": {}, "free": {}}
+	s.pool.Entitled = map[string]licensing.SlotUse{"cad": {}, "free": {}}
 	claim := func(code string) func(*Request) { return func(r *Request) { r.Entitlement = code } }
 	_, err := s.take("a", claim("nothing"))
 	s.refused(err, licensing.ErrEntitlementMissing)

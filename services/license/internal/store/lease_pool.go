@@ -186,7 +186,7 @@ func (f *found) pools(batch []leaseRequest) map[string]*pool {
 		l := f.licenses[i].license()
 		p := &pool{before: l, byID: map[string]*lease.Lease{}}
 		p.License, p.Devices, p.Now = l, map[string]*licensing.Device{}, f.counts[0].Now.Time
-		p.Entitled = map[string]lease.Usage{}
+		p.Entitled = map[string]licensing.SlotUse{}
 		pools[l.ID] = p
 	}
 	for _, r := range batch {
@@ -231,14 +231,14 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 	var codes []string
 	for _, r := range batch {
 		if p := pools[r.LicenseID]; p != nil && r.Entitlement != "" {
-			p.Entitled[r.Entitlement] = lease.Usage{}
+			p.Entitled[r.Entitlement] = licensing.SlotUse{}
 			codes = append(codes, r.Entitlement)
 		}
 	}
 	for _, p := range pools {
 		for _, l := range p.Named {
 			if l.Entitlement != "" && (l.Ending != "" || !p.Now.Before(l.ExpiresAt)) {
-				p.Entitled[l.Entitlement] = lease.Usage{}
+				p.Entitled[l.Entitlement] = licensing.SlotUse{}
 				codes = append(codes, l.Entitlement)
 			}
 		}
@@ -256,7 +256,7 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 		sql.Named("claims", db.In("entitlement", codes)), sql.Named("now", pools[ids[0]].Now)).
 		Find(&counts).Error
 	for _, c := range counts {
-		pools[c.LicenseID].Entitled[c.Entitlement] = lease.Usage{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
+		pools[c.LicenseID].Entitled[c.Entitlement] = licensing.SlotUse{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
 	}
 	return err
 }
