@@ -40,12 +40,15 @@ func (a *Appliance) Check(ctx context.Context) error {
 		if now.Cloud == nil || now.Cloud.ID != i.Cloud.ID {
 			return nil
 		}
-		left, unseated := now.Cloud.Left, now.Cloud.Unseated
+		unseated, moving := now.Cloud.Unseated, !slices.Equal(now.Cloud.Left, i.Cloud.Left)
+		if moving && asked != nil {
+			return nil // this machine id may have lost its seat to the next one
+		}
 		now.Cloud.hear(answer, asked, begun)
 		if asked == nil {
 			now.SeenAt = a.now() // the upstream stands for it
 		}
-		if !slices.Equal(left, i.Cloud.Left) {
+		if moving {
 			now.Cloud.Unseated = unseated // the seat is being moved, and no check is due meanwhile
 			return nil
 		}

@@ -19,6 +19,8 @@ type Cloud struct {
 	// ID tells the connection from earlier and later ones.
 	ID          string
 	ConnectedAt time.Time
+	// SeatedAt is when a change last gave the machine id its seat.
+	SeatedAt time.Time
 	// Unseated says that the machine id has yet to be activated.
 	Unseated bool
 	// Left are other machine ids whose seats have yet to be given back, if they have some: earlier ones, and one that
@@ -36,7 +38,7 @@ type Cloud struct {
 	CheckDue time.Time
 }
 
-// settleTime is how long after it was connected a seat may be missed because of other changes at that time.
+// settleTime is for how long after a change gave it a seat may be missed because of other changes at that time.
 const settleTime = 2 * time.Minute
 
 // Answer is what an upstream says of a license.
@@ -86,7 +88,7 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 	var refused *RefusedError
 	switch {
 	case errors.As(err, &refused) && refused.Code == errcode.DeviceNotActivated && !c.Unseated &&
-		now.Before(c.ConnectedAt.Add(settleTime)):
+		now.Before(c.SeatedAt.Add(settleTime)):
 		c.Unseated = true
 		c.Failures++
 	case err == nil:
@@ -126,7 +128,13 @@ func (a *Appliance) connect(ctx context.Context, by *audit.Actor, account Accoun
 		return explained(err)
 	}
 	now := a.now()
-	made := &Cloud{Account: account, ID: uuid.NewString(), ConnectedAt: now, CheckDue: now.Add(a.pause(0))}
+	made := &Cloud{
+		Account:     account,
+		ID:          uuid.NewString(),
+		ConnectedAt: now,
+		SeatedAt:    now,
+		CheckDue:    now.Add(a.pause(0)),
+	}
 	made.hear(answer, nil, begun)
 	if before.sits(&Installation{MachineID: before.MachineID, Cloud: made}) {
 		made.Left = owed // else the change gives them back

@@ -70,6 +70,7 @@ func (a *Appliance) renameSeated(
 			return
 		}
 		c.hear(answer, nil, a.now())
+		c.SeatedAt = a.now()
 	})
 	if err != nil {
 		a.leave(ctx, &Installation{MachineID: to, Cloud: before.Cloud})

@@ -110,6 +110,51 @@ func TestACheckDuringAMove(t *testing.T) {
 	}
 }
 
+// TestARefusalDuringAMove is of a machine id that gave its seat to the next one: it says nothing of the license.
+func TestARefusalDuringAMove(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Connect(t.Context(), ada, account("k-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(time.Minute)
+	if err := f.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.upstream.delay = func() {
+		before, _, err := f.Current(t.Context())
+		if err = errors.Join(err, f.moving(t.Context(), before, "next")); err != nil {
+			t.Error(err)
+		}
+		f.upstream.taken = nil
+	}
+	if err := errors.Join(f.Check(t.Context()), f.Refresh(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	f.want("while the seat is moved", Valid)
+}
+
+// TestANewMachineIDWhoseSeatIsGivenBack by another process, which took it for one that was never to be, is activated
+// again.
+func TestANewMachineIDWhoseSeatIsGivenBack(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Connect(t.Context(), ada, account("k-1")); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(time.Hour)
+	if _, err := f.GenerateMachineID(t.Context(), ada); err != nil {
+		t.Fatal(err)
+	}
+	f.upstream.taken = nil
+	for range 2 {
+		f.clock.Advance(time.Minute)
+		if err := errors.Join(f.Refresh(t.Context()), f.Check(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.want("a minute after the change", Valid)
+	f.wantSeat("a minute after the change")
+}
+
 // TestASeatThatAnotherChangeGaveBack is taken again; one that the vendor takes away is not.
 func TestASeatThatAnotherChangeGaveBack(t *testing.T) {
 	f := newFixture(t)

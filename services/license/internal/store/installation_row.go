@@ -69,6 +69,7 @@ func (s *sealedAccount) account() appliance.Account {
 type heardColumn struct {
 	SeenAt      time.Time `json:"seen_at,omitzero"`
 	ConnectedAt time.Time `json:"connected_at,omitzero"`
+	SeatedAt    time.Time `json:"seated_at,omitzero"`
 	Unseated    bool      `json:"unseated,omitempty"`
 	Left        []string  `json:"left,omitempty"`
 	HeardAt     time.Time `json:"heard_at,omitzero"`
@@ -89,6 +90,7 @@ func newHeard(i *appliance.Installation) heardColumn {
 	return heardColumn{
 		SeenAt:      i.SeenAt,
 		ConnectedAt: c.ConnectedAt,
+		SeatedAt:    c.SeatedAt,
 		Unseated:    c.Unseated,
 		Left:        c.Left,
 		HeardAt:     c.HeardAt,
@@ -107,6 +109,7 @@ func (s *sealedAccount) cloud(h *heardColumn) *appliance.Cloud {
 		Account:     s.account(),
 		ID:          s.ID,
 		ConnectedAt: h.ConnectedAt,
+		SeatedAt:    h.SeatedAt,
 		Unseated:    h.Unseated,
 		Left:        h.Left,
 		HeardAt:     h.HeardAt,
