@@ -78,6 +78,9 @@ func (s *Tokens) rotateOnce(
 	if f, t, err = s.Families.RefreshToken(ctx, t.Hash); err != nil {
 		return Pair{}, fmt.Errorf("find refresh token: %w", err)
 	}
+	if !f.RevokedAt.IsZero() {
+		return Pair{}, errRevoked // meanwhile
+	}
 	if secret.Hash(pair.Refresh) == f.Current {
 		return pair, nil
 	}

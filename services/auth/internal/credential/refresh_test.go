@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/latchkey-dev/latchkey/pkg/clock"
@@ -32,5 +33,18 @@ func TestTwoCallsWithOneKey(t *testing.T) {
 	got, err := s.rotateOnce(t.Context(), replays, Caller{}, "rt_before", read, RefreshToken{Hash: before})
 	if err != nil || got != given {
 		t.Errorf("got %v, %v, want %v", got, err, given)
+	}
+}
+
+// TestNoAnswerOfARevokedFamily is repeated: its pair works nowhere.
+func TestNoAnswerOfARevokedFamily(t *testing.T) {
+	given, now := Pair{Refresh: "rt_given"}, clock.System{}.Now()
+	s := &Tokens{TokenDeps: TokenDeps{
+		Families: moved{now: Family{Current: secret.Hash(given.Refresh), RevokedAt: now}},
+	}}
+	replays := func(context.Context, string, func(context.Context) (Pair, error)) (Pair, error) { return given, nil }
+	_, err := s.rotateOnce(t.Context(), replays, Caller{}, "rt_before", Family{}, RefreshToken{})
+	if !errors.Is(err, errRevoked) {
+		t.Errorf("got %v, want %v", err, errRevoked)
 	}
 }
