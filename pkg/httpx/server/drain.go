@@ -2,7 +2,7 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -32,6 +32,7 @@ type Drain struct {
 // drainer ends servers so that every connection ends with a complete answer or is refused.
 type drainer struct {
 	Drain
+	log       *slog.Logger
 	draining  atomic.Bool
 	lastIdle  atomic.Pointer[time.Time] // when a client last got an answer and kept the connection
 	accepting sync.WaitGroup
@@ -91,16 +92,20 @@ func (d *drainer) awaitQuiet(ctx context.Context) {
 	}
 }
 
-// shutdown closes the quiet connections and cuts what is not done in time.
+// shutdown closes the quiet connections and cuts what is not done in time, which is no failure of who was told to end.
 func (d *drainer) shutdown(ctx context.Context) error {
 	var g errgroup.Group
 	for _, s := range d.servers {
 		g.Go(func() error {
 			err := s.Shutdown(ctx)
-			if err != nil {
-				s.Close()
-				return fmt.Errorf("requests were cut off after %v of waiting: %w", drainTimeout, err)
+			if err == nil {
+				return nil
 			}
+			s.Close()
+			if ctx.Err() == nil {
+				return err
+			}
+			d.log.WarnContext(ctx, "requests that took too long were cut off", "waited", drainTimeout)
 			return nil
 		})
 	}

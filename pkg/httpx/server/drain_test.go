@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -203,5 +204,31 @@ func TestSlowRequestOutlivesTheDrain(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWhatIsCutOffIsNoFailure: a restart that was planned is not reported as a crash because a client reads slowly.
+func TestWhatIsCutOffIsNoFailure(t *testing.T) {
+	asked := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	cut := make(chan error, 1)
+	go func() {
+		_, err := http.Get(server.URL)
+		cut <- err
+	}()
+	<-asked
+	var log strings.Builder
+	d := &drainer{log: slog.New(slog.NewTextHandler(&log, nil)), servers: []*http.Server{server.Config}}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.shutdown(over); err != nil || !strings.Contains(log.String(), "were cut off") {
+		t.Errorf("the end: %v, log %q", err, log.String())
+	}
+	if err := <-cut; err == nil {
+		t.Error("the request was answered")
 	}
 }

@@ -122,7 +122,7 @@ func (l *Listening) Close() {
 // Serve returns.
 func (l *Listening) Serve(ctx context.Context, d Drain, log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
-	drain := &drainer{Drain: d}
+	drain := &drainer{Drain: d, log: log}
 	for i, s := range l.servers {
 		s.Handler = drain.handler(s.Handler)
 		server := newHTTPServer(s, log)
