@@ -27,8 +27,14 @@ func limited(now time.Time) clause.Expr {
 	return gorm.Expr(`l.max_devices < ? AND ?`, usage.Unlimited, usable(now))
 }
 
-// ofCustomer holds for the licenses of a customer, or for all when both arguments are "".
-const ofCustomer = `(? = '' OR l.customer_id = ?)`
+// ofCustomer holds for the licenses l of a customer, or for all. That there is none is no parameter: a plan is for any
+// parameters, and would read all licenses for those of one customer.
+func ofCustomer(id string) clause.Expr {
+	if id == "" {
+		return gorm.Expr("1 = 1")
+	}
+	return gorm.Expr("l.customer_id = ?", id)
+}
 
 // Report implements usage.Store.
 func (s *Store) Report(ctx context.Context, q usage.ReportQuery) (*usage.ReportFacts, error) {
@@ -49,13 +55,13 @@ func (s *Store) reportTotals(ctx context.Context, q usage.ReportQuery, f *usage.
 		Licenses, Active, Taken, Seats int64
 		First                          stamp
 	}
-	w, c := q.Window, q.CustomerID
+	w, c := q.Window, ofCustomer(q.CustomerID)
 	err := s.db.Read(ctx).Raw(`SELECT count(*) AS licenses,
 		coalesce(sum(CASE WHEN l.last_seen >= ? THEN 1 ELSE 0 END), 0) AS active,
 		coalesce(sum(CASE WHEN ? THEN l.current_devices ELSE 0 END), 0) AS taken,
 		coalesce(sum(CASE WHEN ? THEN l.max_devices ELSE 0 END), 0) AS seats,
-		min(l.first_event_at) AS first FROM licenses l WHERE `+ofCustomer,
-		w.From, limited(w.To), limited(w.To), c, c).Scan(&row).Error
+		min(l.first_event_at) AS first FROM licenses l WHERE ?`,
+		w.From, limited(w.To), limited(w.To), c).Scan(&row).Error
 	f.Totals.Licenses, f.Totals.Active, f.SeatsTaken, f.Seats, f.FirstEventAt =
 		row.Licenses, row.Active, row.Taken, row.Seats, row.First.utc()
 	return err
@@ -63,14 +69,14 @@ func (s *Store) reportTotals(ctx context.Context, q usage.ReportQuery, f *usage.
 
 func (s *Store) reportCounts(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {
 	var row struct{ Validations, Failures, Events int64 }
-	const sums = `SELECT coalesce(sum(d.validations), 0) AS validations, coalesce(sum(d.failures), 0) AS failures,
-		coalesce(sum(d.events), 0) AS events FROM `
+	const sums = `SELECT coalesce(sum(validations), 0) AS validations, coalesce(sum(failures), 0) AS failures,
+		coalesce(sum(events), 0) AS events FROM `
 	tx := s.db.Read(ctx)
 	if q.CustomerID == "" {
-		tx = tx.Raw(sums+`fleet d WHERE d.step = ? AND d.starts_at >= ?`, usage.StepDay, q.Window.From)
+		tx = tx.Raw(sums+`fleet WHERE step = ? AND starts_at >= ?`, usage.StepDay, q.Window.From)
 	} else {
-		tx = tx.Raw(sums+`licenses l JOIN license_days d ON d.license_id = l.license_id
-			WHERE l.customer_id = ? AND d.day >= ?`, q.CustomerID, q.Window.From)
+		tx = tx.Raw(sums+`license_days WHERE license_id IN
+			(SELECT license_id FROM licenses WHERE customer_id = ?) AND day >= ?`, q.CustomerID, q.Window.From)
 	}
 	err := tx.Scan(&row).Error
 	f.Totals.Validations, f.Totals.Failures, f.Events = row.Validations, row.Failures, row.Events
@@ -78,36 +84,35 @@ func (s *Store) reportCounts(ctx context.Context, q usage.ReportQuery, f *usage.
 }
 
 func (s *Store) reportDevices(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {
-	c, from := q.CustomerID, q.Window.From
-	const seen = ` FROM devices d JOIN licenses l ON l.license_id = d.license_id WHERE d.last_seen >= ? AND ` +
-		ofCustomer
-	if err := s.db.Read(ctx).Raw(`SELECT count(*)`+seen, from, c, c).Scan(&f.Totals.Devices).Error; err != nil {
+	c, from := ofCustomer(q.CustomerID), q.Window.From
+	const seen = ` FROM devices d JOIN licenses l ON l.license_id = d.license_id WHERE d.last_seen >= ? AND ?`
+	if err := s.db.Read(ctx).Raw(`SELECT count(*)`+seen, from, c).Scan(&f.Totals.Devices).Error; err != nil {
 		return err
 	}
 	f.Versions = []usage.VersionDevices{}
 	err := s.db.Read(ctx).Raw(`SELECT d.app_version AS version, count(*) AS devices`+seen+` AND d.app_version <> ''
-		GROUP BY d.app_version ORDER BY devices DESC, version LIMIT ?`, from, c, c, listed).Scan(&f.Versions).Error
+		GROUP BY d.app_version ORDER BY devices DESC, version LIMIT ?`, from, c, listed).Scan(&f.Versions).Error
 	if err != nil {
 		return err
 	}
 	f.Countries = []usage.CountryDevices{}
 	return s.db.Read(ctx).Raw(`SELECT d.country, count(*) AS devices`+seen+` AND d.country <> ''
-		GROUP BY d.country ORDER BY devices DESC, d.country LIMIT ?`, from, c, c, listed).Scan(&f.Countries).Error
+		GROUP BY d.country ORDER BY devices DESC, d.country LIMIT ?`, from, c, listed).Scan(&f.Countries).Error
 }
 
 func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.ReportFacts) error {
-	w, c := q.Window, q.CustomerID
+	w, c := q.Window, ofCustomer(q.CustomerID)
 	f.OverLimit, f.Unused, f.Expiring = []usage.LicenseSeats{}, []usage.LicenseIdle{}, []usage.LicenseEnd{}
 	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices FROM licenses l
 		WHERE l.current_devices > l.max_devices
-		AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`, c, c, listed).Scan(&f.OverLimit).Error
+		AND ? ORDER BY l.license_id LIMIT ?`, c, listed).Scan(&f.OverLimit).Error
 	if err != nil {
 		return err
 	}
 	var unused, expiring []licenseRow
 	err = s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.last_seen FROM licenses l
-		WHERE (l.last_seen IS NULL OR l.last_seen < ?) AND ? AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`,
-		w.From, usable(w.To), c, c, listed).Scan(&unused).Error
+		WHERE (l.last_seen IS NULL OR l.last_seen < ?) AND ? AND ? ORDER BY l.license_id LIMIT ?`,
+		w.From, usable(w.To), c, listed).Scan(&unused).Error
 	if err != nil {
 		return err
 	}
@@ -119,8 +124,8 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 		})
 	}
 	err = s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.expires_at FROM licenses l
-		WHERE l.expires_at <= ? AND ? AND `+ofCustomer+` ORDER BY l.expires_at, l.license_id LIMIT ?`,
-		w.To.Add(usage.ExpiringWithin), usable(w.To), c, c, listed).Scan(&expiring).Error
+		WHERE l.expires_at <= ? AND ? AND ? ORDER BY l.expires_at, l.license_id LIMIT ?`,
+		w.To.Add(usage.ExpiringWithin), usable(w.To), c, listed).Scan(&expiring).Error
 	for i := range expiring {
 		f.Expiring = append(f.Expiring, usage.LicenseEnd{
 			LicenseID:  expiring[i].LicenseID,
@@ -131,12 +136,10 @@ func (s *Store) reportLists(ctx context.Context, q usage.ReportQuery, f *usage.R
 	return err
 }
 
-// pageRow is a license with the sums of its days in the window.
+// pageRow is what a page tells of a license, whatever the window.
 type pageRow struct {
 	LicenseID      string
 	CustomerID     string
-	Validations    int64
-	Failures       int64
 	CurrentDevices int64
 	MaxDevices     int
 	Slots          int
@@ -156,14 +159,10 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 	var rows []pageRow
 	err := s.db.Read(ctx).Raw(`SELECT l.license_id, l.customer_id, l.current_devices, l.max_devices, l.slots,
 		l.last_seen, l.risk_score, l.expires_at,
-		(SELECT coalesce(sum(d.validations), 0) FROM license_days d
-		WHERE d.license_id = l.license_id AND d.day >= ?) AS validations,
-		(SELECT coalesce(sum(d.failures), 0) FROM license_days d
-		WHERE d.license_id = l.license_id AND d.day >= ?) AS failures,
 		(SELECT count(*) FROM anomalies a WHERE a.license_id = l.license_id AND a.closed_at IS NULL
 		AND a.status <> ?) AS anomalies
-		FROM licenses l WHERE l.license_id > ? AND `+ofCustomer+` ORDER BY l.license_id LIMIT ?`,
-		q.Window.From, q.Window.From, usage.StatusFalsePositive, after, q.CustomerID, q.CustomerID, q.Limit).
+		FROM licenses l WHERE l.license_id > ? AND ? ORDER BY l.license_id LIMIT ?`,
+		usage.StatusFalsePositive, after, ofCustomer(q.CustomerID), q.Limit).
 		Scan(&rows).Error
 	if err != nil {
 		return nil, db.Error(fmt.Errorf("read a page of licenses: %w", err))
@@ -172,10 +171,7 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 	for i := range rows {
 		ids[i] = rows[i].LicenseID
 	}
-	used := map[string]deviceFigures{}
-	err = s.deviceUses(ctx, ids, q.Window, func(id string, u *usage.DeviceUse) {
-		used[id] = deviceFigures{distinct: int64(len(u.Uses)), peak: u.Peak}
-	})
+	used, err := s.windowFigures(ctx, ids, q.Window)
 	if err != nil {
 		return nil, err
 	}
@@ -186,22 +182,45 @@ func (s *Store) Page(ctx context.Context, q usage.ReportQuery) ([]usage.LicenseU
 	return page, nil
 }
 
-// deviceFigures are what a page tells of a license's devices.
-type deviceFigures struct {
-	distinct int64
-	peak     int
+// windowFigures are what a page tells of a license in the window.
+type windowFigures struct {
+	LicenseID             string
+	Validations, Failures int64
+	devices               int64
+	peak                  int
 }
 
-func (r *pageRow) usage(d deviceFigures) usage.LicenseUsage {
+// windowFigures reads those of licenses by their ids: in a subquery for each, SQLite would look for them in the days of
+// all licenses.
+func (s *Store) windowFigures(ctx context.Context, ids []string, w usage.Window) (map[string]windowFigures, error) {
+	var rows []windowFigures
+	err := s.db.Read(ctx).Raw(`SELECT license_id, sum(validations) AS validations, sum(failures) AS failures
+		FROM license_days WHERE license_id IN ? AND day >= ? GROUP BY license_id`, ids, w.From).Scan(&rows).Error
+	if err != nil {
+		return nil, db.Error(fmt.Errorf("read days of licenses: %w", err))
+	}
+	found := make(map[string]windowFigures, len(rows))
+	for _, r := range rows {
+		found[r.LicenseID] = r
+	}
+	err = s.deviceUses(ctx, ids, w, func(id string, u *usage.DeviceUse) {
+		f := found[id]
+		f.devices, f.peak = int64(len(u.Uses)), u.Peak
+		found[id] = f
+	})
+	return found, err
+}
+
+func (r *pageRow) usage(w windowFigures) usage.LicenseUsage {
 	u := usage.LicenseUsage{
 		LicenseID:      r.LicenseID,
 		CustomerID:     r.CustomerID,
-		Validations:    r.Validations,
-		Failures:       r.Failures,
-		Devices:        d.distinct,
+		Validations:    w.Validations,
+		Failures:       w.Failures,
+		Devices:        w.devices,
 		MaxDevices:     usage.Limit(r.MaxDevices),
 		Slots:          r.Slots,
-		PeakConcurrent: d.peak,
+		PeakConcurrent: w.peak,
 		Utilization:    usage.SeatShare(r.CurrentDevices, r.MaxDevices),
 		LastSeen:       r.LastSeen.orNil(),
 		RiskScore:      r.RiskScore,
