@@ -1,6 +1,9 @@
 package db
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Impatient makes times of the claim short.
 func (c *Claim) Impatient() {
