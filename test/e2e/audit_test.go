@@ -16,8 +16,8 @@ import (
 // the log, as it was before and after each change, also when the license does not have it any more.
 func TestTheAuditLogKeepsMetadata(t *testing.T) {
 	each(t, func(w *harness) {
-		viewer := w.want(w.admin(http.MethodPost, "/keys", `{"name":"looks on","role":"viewer"}`), http.StatusCreated, "").
-			text("admin_api_key")
+		viewer := w.want(w.admin(http.MethodPost, "/keys", `{"name":"looks on","role":"viewer"}`), http.StatusCreated,
+			"").text("admin_api_key")
 		id, _ := w.create(`{"customer_id":"acme","metadata":{"note":"first note"}}`)
 		for _, metadata := range []string{`{"note":"second note"}`, `{}`} {
 			w.want(w.admin(http.MethodPatch, "/licenses/"+id, `{"metadata":`+metadata+`}`), http.StatusOK, "")
@@ -25,7 +25,8 @@ func TestTheAuditLogKeepsMetadata(t *testing.T) {
 		want := []string{`{"note":"second note"} -> {}`, `{"note":"first note"} -> {"note":"second note"}`,
 			`null -> {"note":"first note"}`}
 		w.eventually(func() error {
-			a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/audit?license_id="+id, "", "X-Admin-API-Key", viewer)
+			a, err := try(http.MethodGet, w.AdminURL+"/api/v1/admin/audit?license_id="+id, "", "X-Admin-API-Key",
+				viewer)
 			var log struct {
 				Entries []struct {
 					Before, After struct{ Metadata json.RawMessage }

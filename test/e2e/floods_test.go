@@ -75,8 +75,9 @@ var floods = []flood{
 				"/api/v4/oauth_url", "/api/v4/sso_url"} {
 				f.stranger("GET", f.LicenseURL+path, "")
 			}
-			f.stranger("POST", f.LicenseURL+"/api/v4/oauth/token", "grant_type=client_credentials&client_id=x&client_secret=y",
-				"Content-Type", "application/x-www-form-urlencoded")
+			f.stranger("POST", f.LicenseURL+"/api/v4/oauth/token",
+				"grant_type=client_credentials&client_id=x&client_secret=y", "Content-Type",
+				"application/x-www-form-urlencoded")
 			return f.stranger("GET", f.AuthURL+"/.well-known/jwks.json", "")
 		},
 	},
