@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
-// DeadLetters is the command of analytics, admin and auth to look after what the consumers of queues could not take in:
-// those of the first queue, unless --queue names another.
+// DeadLetters is the command of analytics, admin, auth and the suite in one process to look after what the consumers of
+// queues could not take in: those of the first queue, unless --queue names another.
 func DeadLetters(queues ...string) *cobra.Command {
 	queue := queues[0]
 	with := func(do func(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, ids []string) error) runE {

@@ -91,12 +91,12 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	})
 }
 
-// migrationWaits are how long a migration waits for a lock on a table, and the pause before it waits again.
-var migrationWaits = struct{ lock, pause time.Duration }{5 * time.Second, 5 * time.Second}
+// migrationWaits are how long a migration waits for a lock on a table, and the pause before it waits again. The first
+// is less than calls wait for a connection: behind the migration, statements on that table keep theirs.
+var migrationWaits = struct{ lock, pause time.Duration }{queueTime / 2, 5 * time.Second}
 
 // patiently runs up beside older programs, which use the tables meanwhile, and take their locks in another order. What
-// keeps a table for long, such as a backup, is waited for in turns: behind a migration that waits all others wait, too,
-// and a turn is shorter than they do.
+// keeps a table for long, such as a backup, is waited for in turns: behind a migration that waits all others wait, too.
 func (d *DB) patiently(ctx context.Context, source string, up func() error) error {
 	const perLine = 6
 	for try := 1; ; try++ {

@@ -2,6 +2,7 @@ package analytics
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apikey"
@@ -80,11 +81,9 @@ func (s *Service) rescore(ctx context.Context) error {
 func (s *Service) prune(ctx context.Context) error {
 	now := s.Clock.Now()
 	received := now.Add(-s.cfg.retention())
-	if err := s.consumer.Settle(ctx, received); err != nil {
-		return err
-	}
+	settled := s.consumer.Settle(ctx, received)
 	_, err := s.store.Prune(ctx, usage.Expiry{
 		Now: now, Events: received, States: now.Add(-statesKept), Rollups: now.Add(-rollupsKept),
 	})
-	return err
+	return errors.Join(settled, err)
 }

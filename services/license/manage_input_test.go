@@ -181,6 +181,35 @@ func TestZeroDateIsNoStart(t *testing.T) {
 	}
 }
 
+// TestEmptyOperation: one that is empty would count at each repeat; beside what consumes nothing it is nothing, as a
+// client_time is that was never set.
+func TestEmptyOperation(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t, license.Migrations...))
+	created := w.manage(http.MethodPost, "", `{"customer_id":"a","counters":[{"name":"exports","limit":10}],
+		"floating":{"slots":2}}`)
+	w.must(created, http.StatusCreated)
+	key, _ := created.body["license_key"].(string)
+	w.want(w.post("activate", device(key, "pc")), http.StatusCreated, "")
+	with := func(members string) string { return strings.TrimSuffix(device(key, "pc"), "}") + `,` + members + `}` }
+	for _, call := range []struct{ endpoint, members, refused string }{
+		{"validate", `"operation_id":"","nonce":"","client_time":"0001-01-01T00:00:00Z"`, ""},
+		{"validate", `"consume":{"exports":1},"operation_id":" "`, "operation_id"},
+		{"consume", `"counter":"exports","operation_id":""`, "operation_id"},
+		{"leases", `"operation_id":""`, "operation_id"},
+		{"leases", `"entitlement":""`, "entitlement"},
+	} {
+		got := w.post(call.endpoint, with(call.members))
+		if call.refused == "" {
+			w.want(got, http.StatusOK, "")
+			continue
+		}
+		w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
+		if !strings.Contains(got.raw, `"`+call.refused+`":"must not be empty`) {
+			t.Errorf("%s %s: %s", call.endpoint, call.members, got.raw)
+		}
+	}
+}
+
 // TestEmptyIsNotAbsent: a name that is empty, as scripts send whose variable is not set, would widen what is asked for:
 // a block of one license to one of all, a license of a policy to one without.
 func TestEmptyIsNotAbsent(t *testing.T) {

@@ -86,12 +86,31 @@ func TestActivationsBeyondWhatTheDatabaseCarries(t *testing.T) {
 			w.want(w.post("validate", device(key, "pc")), http.StatusOK, "")
 		}
 		crowd.Wait()
+		w.nobodyWaits()
 		close(release)
 		if err := <-held; err != nil {
 			w.t.Fatal(err)
 		}
 		w.want(w.persist(func() answer { return w.post("activate", device(key, "late")) }), http.StatusCreated, "")
 		w.inUse(id, 2)
+	})
+}
+
+// nobodyWaits waits until the database knows that those who wait for a lock have given up: what they asked for would be
+// done when they get it.
+func (w *world) nobodyWaits() {
+	w.t.Helper()
+	if w.db.Engine() != db.Postgres {
+		return
+	}
+	testkit.Eventually(w.t, patience, func() error {
+		var waiting int
+		err := w.db.Read(w.t.Context()).Raw("SELECT count(*) FROM pg_stat_activity " +
+			"WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting).Error
+		if err == nil && waiting > 0 {
+			err = fmt.Errorf("%d statements wait for a lock", waiting)
+		}
+		return err
 	})
 }
 

@@ -98,7 +98,7 @@ func TestClocksApart(t *testing.T) {
 		for _, service := range []string{"auth-2", "license-2", "analytics-2", "admin-2"} {
 			set(service, ahead)
 			w.everythingOnce()
-			w.everythingOnce() // at the other replicas of each service
+			w.everythingAt(1) // at the other replicas of each service
 		}
 		w.setClocks(0)
 	}
@@ -126,9 +126,13 @@ func (w *harness) setClocks(ahead time.Duration) {
 }
 
 // everythingOnce has all kinds of users do what they do, once, each call with the status that it must have.
-func (w *harness) everythingOnce() {
+func (w *harness) everythingOnce() { w.Helper(); w.everythingAt(0) }
+
+// everythingAt is everythingOnce, with the first call at the replica of that number, the second at the next, and so on.
+func (w *harness) everythingAt(replica int64) {
 	w.Helper()
 	r := w.behindGateway()
+	r.turn.Store(replica)
 	id, key := w.create(`{"customer_id":"clocks","max_devices":10}`)
 	for _, journey := range append(r.journeys(id, key), r.protected, r.lifeOfALicense, r.counted, r.lifeOfAnAPIKey,
 		r.looked) {

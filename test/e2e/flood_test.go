@@ -165,6 +165,15 @@ func (f *flooder) sizes() map[string]size {
 	*f.marks++
 	f.want(f.license("validate", device(f.markedKey, "pc")), 200, "")
 	f.usage(f.marked, "validations", *f.marks)
+	mark := fmt.Sprint("mark ", *f.marks)
+	f.want(f.admin("PATCH", "/licenses/"+f.marked, fmt.Sprintf(`{"metadata":{"mark":%q}}`, mark)), 200, "")
+	f.eventually(func() error {
+		a := f.admin("GET", "/audit?license_id="+f.marked+"&per_page=1", "")
+		if !strings.Contains(string(a.raw), mark) {
+			return fmt.Errorf("the audit log has no %q yet: %s", mark, a.raw)
+		}
+		return nil
+	})
 	return f.sizesNow()
 }
 

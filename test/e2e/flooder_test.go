@@ -54,7 +54,7 @@ func newFlooder(w *harness, many int) *flooder {
 	f.now = f.app
 	f.marked, f.markedKey = f.seat(``)
 	const more = `,"counters":[{"name":"exports","limit":null,"per_device":true},` +
-		`{"name":"consumptions","limit":null}],"floating":{"slots":1,"borrow_max_hours":1}`
+		`{"name":"consumptions","limit":null}],"floating":{"slots":1,"borrow_max_hours":1,"lease_seconds":86400}`
 	f.id, f.own = f.seat(more)
 	devices := f.want(f.admin("GET", "/licenses/"+f.id+"/devices", ""), 200, "").body["devices"].([]any)
 	f.device, _ = devices[0].(map[string]any)["device_id"].(string)

@@ -166,6 +166,15 @@ func TestUpEndsWhenJobsAreGone(t *testing.T) {
 	}
 }
 
+// TestUpKnowsWhatIsComplete: Kubernetes removes a Job some time after its end while a longer one goes on.
+func TestUpKnowsWhatIsComplete(t *testing.T) {
+	told, out, err := up(t, "prod", `latchkey-auth-migrate Complete\nlatchkey-license-migrate \n`+"\n"+
+		`latchkey-license-migrate \n`+"\n"+`latchkey-license-migrate Complete\n`)
+	if err != nil || !strings.Contains(strings.Join(told, "\n"), "stage=serve") {
+		t.Errorf("it ends with %v:\n%s", err, out)
+	}
+}
+
 func TestUpSaysWhatIsWrong(t *testing.T) {
 	if _, out, err := up(t, "staging", completed); err == nil || !strings.Contains(out, "there is no ") {
 		t.Errorf("it ends with %v:\n%s", err, out)

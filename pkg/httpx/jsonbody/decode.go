@@ -34,6 +34,7 @@ import (
 //	text:"key"         reads the same for license keys, within which line breaks and tabs are let pass
 //	empty:"no"         refuses text that is empty, which is not the same as absent
 //	time:"end"         reads a time.Time as an End
+//	time:"start"       refuses the zero date of languages
 //	null:"ok"          lets null be told from absent in an Optional, which otherwise refuses it
 //
 // Decode runs before the caller is known, so its work is linear in the bytes of any text.

@@ -19,6 +19,7 @@ type member struct {
 	spaced bool
 	filled bool // text that must not be empty
 	end    bool // a time that ends something
+	start  bool // a time that begins something, at which the zero time would be taken for none
 	max    int  // entries of a list, 0 = any number
 }
 
@@ -76,6 +77,7 @@ func memberOf(f reflect.StructField) *member {
 		identifier: f.Tag.Get("text") == "identifier" || f.Tag.Get("text") == "key",
 		spaced:     f.Tag.Get("text") == "key",
 		end:        f.Tag.Get("time") == "end",
+		start:      f.Tag.Get("time") == "start",
 		filled:     f.Tag.Get("empty") == "no",
 		max:        max,
 	}

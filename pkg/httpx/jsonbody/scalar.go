@@ -120,7 +120,7 @@ func (d *decoder) time(v reflect.Value, m *member, kind jsontext.Kind) error {
 		d.fail(BadTime)
 	case isEnd && t.Year() < firstEnd:
 		d.fail(badEnd)
-	case t.IsZero(): // it would be taken for none
+	case m.start && t.IsZero():
 		d.fail(zeroTime)
 	}
 	if v.Type() == endType {

@@ -140,13 +140,14 @@ func (c *Consumer) Finish(ctx context.Context) error {
 func (c *Consumer) Settle(ctx context.Context, since time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.memory != nil {
+	if c.memory != nil && len(c.memory.states.changes) > 0 {
 		return nil
 	}
 	left, err := c.store.Unsettled(ctx, since)
 	if err != nil || !left {
 		return err
 	}
+	c.restart() // what is in memory is of before another consumer took over
 	if c.memory, err = c.resume(ctx); err != nil {
 		return err
 	}

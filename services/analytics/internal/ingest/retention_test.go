@@ -155,3 +155,28 @@ func TestRetentionIsKeptAfterACrash(t *testing.T) {
 		}
 	})
 }
+
+// TestRetentionIsKeptAfterATakeover: also by a consumer of before, which has states of then in memory.
+func TestRetentionIsKeptAfterATakeover(t *testing.T) {
+	each(t, func(t *testing.T, r *harness) {
+		s := &script{}
+		seen := r.clock.Now()
+		validated := func(hardwareID string) event.Event {
+			return s.event(eventsv1.TypeLicenseValidated, seen, body{"hardware_id": hardwareID, "ip": "192.0.2.1"})
+		}
+		r.handle(validated("pc"))
+		if err := r.consumer.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.another().Handle(t.Context(), []event.Event{validated("laptop")}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(2 * time.Hour)
+		if err := r.consumer.Settle(t.Context(), seen.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.kept(r.clock.Now()); n != 0 {
+			t.Errorf("%d events are kept though nobody will write their states", n)
+		}
+	})
+}

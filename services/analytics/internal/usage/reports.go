@@ -70,7 +70,7 @@ func (r *Reports) Report(ctx context.Context, q ReportQuery) (*Report, error) {
 func (r *Reports) facts(ctx context.Context, q ReportQuery) (*ReportFacts, error) {
 	now := r.Clock.Now()
 	if k := r.reported.Load(); q.After != "" && k != nil && k.customerID == q.CustomerID &&
-		k.from.Equal(q.Window.From) && now.Sub(k.at) < reportedFor {
+		k.from.Equal(q.Window.From) && now.Sub(k.at).Abs() < reportedFor {
 		return k.ReportFacts, nil
 	}
 	facts, err := r.Store.Report(ctx, q)

@@ -82,11 +82,11 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	}
 	var kept credential.Pair
 	pair, err := a.tryRefresh(c, req.RefreshToken, noting(&kept, once))
+	if err != nil || pair != kept { // the one that was kept is void, and another may have taken its place
+		c.Writer.Header().Del(httpx.HeaderReplayed)
+	}
 	if err != nil {
 		return err
-	}
-	if pair != kept { // another took the place of the one that was repeated
-		c.Writer.Header().Del(httpx.HeaderReplayed)
 	}
 	a.TokenAttempts.Trust(guard.Made(secret.Hash(pair.Refresh)))
 	c.JSON(http.StatusOK, newTokenResponse(pair))

@@ -167,9 +167,10 @@ type validateRequest struct {
 	Entitlements        []string         `json:"entitlements" text:"identifier" max:"100"`
 	RequireEntitlements []string         `json:"require_entitlements" text:"identifier" max:"100"`
 	Consume             map[string]int64 `json:"consume"`
-	OperationID         string           `json:"operation_id" text:"identifier" empty:"no"`
+	OperationID         *string          `json:"operation_id" text:"identifier"`
+	operation           string           // OperationID, or the one that an Idempotency-Key names
 	// Nonce has the answer signed.
-	Nonce string `json:"nonce" text:"identifier" empty:"no"`
+	Nonce string `json:"nonce" text:"identifier"`
 }
 
 func bindValidate(c *gin.Context) (*validateRequest, error) {
@@ -191,7 +192,12 @@ func bindValidate(c *gin.Context) (*validateRequest, error) {
 	for name, amount := range req.Consume {
 		checkAmount(f, "consume."+name, amount)
 	}
-	f.MaxLen("operation_id", req.OperationID, maxText)
+	if id := req.OperationID; id != nil {
+		if req.operation = *id; *id == "" && len(req.Consume) > 0 { // it would count at each repeat
+			f.Add("operation_id", "must not be empty; leave it out instead")
+		}
+	}
+	f.MaxLen("operation_id", req.operation, maxText)
 	f.MaxLen("nonce", req.Nonce, file.MaxNonce)
 	return req, f.Err()
 }
@@ -222,8 +228,8 @@ func (a *API) nameOperation(c *gin.Context, req *validateRequest) error {
 		return nil
 	}
 	key, err := idempotency.KeyOf(c, a.deviceScope(c, &req.deviceRequest))
-	if len(req.Consume) > 0 && req.OperationID == "" {
-		req.OperationID = counter.KeyedOperation(key.Scope, key.Key)
+	if len(req.Consume) > 0 && req.operation == "" {
+		req.operation = counter.KeyedOperation(key.Scope, key.Key)
 	}
 	return err
 }
@@ -244,7 +250,7 @@ func (a *API) validated(c *gin.Context, req *validateRequest) (validateResponse,
 	switch {
 	case len(req.Consume) > 0:
 		v, states, err = a.Counters.Validate(ctx, req.LicenseKey, client, counter.Use{
-			Amounts: req.Consume, OperationID: req.OperationID, Required: req.RequireEntitlements,
+			Amounts: req.Consume, OperationID: req.operation, Required: req.RequireEntitlements,
 		})
 	case len(req.RequireEntitlements) > 0:
 		v, err = a.Seats.ValidateAnd(ctx, req.LicenseKey, client, licensing.Require(req.RequireEntitlements))

@@ -88,7 +88,7 @@ func (c *Cloud) hear(answer Answer, err error, now time.Time) {
 	var refused *RefusedError
 	switch {
 	case errors.As(err, &refused) && refused.Code == errcode.DeviceNotActivated && !c.Unseated &&
-		now.Before(c.SeatedAt.Add(settleTime)):
+		now.Sub(c.SeatedAt).Abs() < settleTime:
 		c.Unseated = true
 		c.Failures++
 	case err == nil:

@@ -11,9 +11,8 @@ import (
 )
 
 // GenerateMachineID gives this installation another machine id, a random one: nothing of the hardware is in it. That
-// voids its license file. An upstream activates the
-// new id and gets the seat of the old one back; where it refuses to, or does not answer, an installation that is
-// licensed stays as it is. Errors: errRefused, errNoAnswer, errChanged.
+// voids its license file. An upstream activates the new id and gets the seat of the old one back; where it refuses to,
+// or does not answer, an installation that is licensed stays as it is. Errors: errRefused, errNoAnswer, errChanged.
 func (a *Appliance) GenerateMachineID(ctx context.Context, by *audit.Actor) (id string, err error) {
 	err = a.inTurn(ctx, func() error {
 		id, err = a.generate(ctx, by)

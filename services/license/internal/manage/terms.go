@@ -64,7 +64,7 @@ type nullableTerms struct {
 	MaxDevices       jsonbody.Optional[int]           `json:"max_devices" null:"ok"`
 	DurationDays     jsonbody.Optional[int]           `json:"duration_days" null:"ok"`
 	DurationMonths   jsonbody.Optional[int]           `json:"duration_months" null:"ok"`
-	StartsAt         jsonbody.Optional[time.Time]     `json:"starts_at" null:"ok"`
+	StartsAt         jsonbody.Optional[time.Time]     `json:"starts_at" null:"ok" time:"start"`
 	ExpiresAt        jsonbody.Optional[jsonbody.End]  `json:"expires_at" null:"ok"`
 	MaintenanceUntil jsonbody.Optional[jsonbody.End]  `json:"maintenance_until" null:"ok"`
 	Floating         jsonbody.Optional[floatingTerms] `json:"floating" null:"ok"`

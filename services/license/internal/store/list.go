@@ -90,7 +90,7 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 	if err != nil || len(f.Metadata) == 0 {
 		return selected, err
 	}
-	page, total, err := s.havingMetadata(ctx, f)
+	page, total, err := s.havingMetadata(ctx, f.Metadata)
 	return selected.having(page, total), err
 }
 

@@ -10,53 +10,72 @@ import (
 	"gorm.io/gorm/clause"
 
 	"github.com/latchkey-dev/latchkey/pkg/db"
-	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// havingMetadata selects the licenses whose metadata has all of the members that f asks for, once for a page and once
-// for the total. SQLite, and PostgreSQL where other members of f leave few licenses, reads the metadata of those.
+// havingMetadata selects the licenses whose metadata has all of these members, once for a page and once for the total.
+// SQLite reads the metadata of the licenses that the other filters leave.
 //
-// Otherwise PostgreSQL has an index, which knows no order and must gather all that it finds. A sample tells beforehand
-// how many that are. Of a value that many licenses have, a page is full sooner when all are gone through, newest first,
-// and the total is counted sooner by the index, unless a large share of all licenses has it.
-func (s *Store) havingMetadata(ctx context.Context, f licensing.Filter) (page, total clause.Expression, err error) {
+// PostgreSQL has an index, which knows no order and must gather all that it finds; a sample tells how many that are. A
+// page of a value that many licenses have is full sooner when all are gone through, newest first, unless only old ones
+// have it. The total is counted sooner by the index, unless a large share of all licenses has the value.
+func (s *Store) havingMetadata(
+	ctx context.Context, wanted map[string]string,
+) (page, total clause.Expression, err error) {
 	if s.db.Engine() == db.SQLite {
-		read := members(f.Metadata, sqliteMember)
+		read := members(wanted, sqliteMember)
 		return read, read, nil
 	}
 	// What is shorter than any member is not read. "<> '{}'" would have the planner go through the index first, which
 	// is of those licenses, and "@>" as well.
-	read := members(f.Metadata,
+	read := members(wanted,
 		postgresMember("octet_length(metadata) > 2 AND jsonb_contains(metadata_document(metadata), ?::jsonb)"))
-	if f.CustomerID != nil || f.HardwareID != nil || f.Key != nil {
-		return read, read, nil
-	}
 	// The index is of the licenses that have metadata.
-	indexed := members(f.Metadata, postgresMember("metadata <> '{}' AND metadata_document(metadata) @> ?::jsonb"))
-	var sampled int64
-	err = s.db.Read(ctx).Raw("SELECT count(*) FROM licenses TABLESAMPLE SYSTEM (0.1) WHERE ?", read).
-		Scan(&sampled).Error
-	switch {
-	case err != nil || sampled > mostSampled:
-		return read, read, err
-	case sampled > manySampled:
-		return read, indexed, nil
+	indexed := members(wanted, postgresMember("metadata <> '{}' AND metadata_document(metadata) @> ?::jsonb"))
+	sampled, err := s.sampled(ctx, read)
+	if err != nil {
+		return nil, nil, err
 	}
-	var ids []string
-	err = s.db.Read(ctx).Table("licenses").Where(indexed).Limit(fewFound+1).Pluck("id", &ids).Error
-	if len(ids) <= fewFound {
-		few := clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}
-		return few, few, err
+	if sampled.Found <= manySampled {
+		var ids []string
+		err := s.db.Read(ctx).Table("licenses").Where(indexed).Limit(fewFound+1).Pluck("id", &ids).Error
+		if len(ids) <= fewFound {
+			few := clause.IN{Column: clause.Column{Name: "id"}, Values: anys(ids)}
+			return few, few, err
+		}
+		return indexed, indexed, err
 	}
-	return indexed, indexed, err
+	page, total = indexed, indexed
+	if sampled.evenly() {
+		page = read
+	}
+	if sampled.Found > mostSampled {
+		total = read
+	}
+	return page, total, nil
 }
 
-// Of a sample of a thousandth, more than manySampled stand for more licenses than the index should gather for a page,
-// and more than mostSampled for so many that going through all counts licensing.MaxTotal sooner than the index does.
+// sample is of a thousandth of all licenses: how many there are, how many of them a condition holds for, and how many
+// are newer than the newest of those.
+type sample struct{ Licenses, Found, Newer int }
+
 const (
+	// More than manySampled stand for more licenses than the index should gather for a page, more than mostSampled for
+	// so many that going through all counts licensing.MaxTotal sooner than the index does.
 	manySampled = 5
 	mostSampled = 250
 )
+
+// evenly tells that the newest is not much further away than it would be if those that were found were spread evenly.
+func (s sample) evenly() bool { return s.Newer*s.Found <= 5*s.Licenses }
+
+func (s *Store) sampled(ctx context.Context, condition clause.Expression) (found sample, err error) {
+	const query = `WITH sample AS MATERIALIZED (
+			SELECT created_at, ? AS found FROM licenses TABLESAMPLE SYSTEM (0.1)
+		) SELECT count(*) AS licenses, count(*) FILTER (WHERE found) AS found,
+			count(*) FILTER (WHERE created_at > (SELECT max(created_at) FROM sample WHERE found)) AS newer FROM sample`
+	err = s.db.Read(ctx).Raw(query, condition).Scan(&found).Error
+	return found, err
+}
 
 // members holds for the licenses of which member, which takes a name and a value, holds for all that are wanted.
 func members(wanted map[string]string, member func(key, value string) clause.Expression) clause.Expression {

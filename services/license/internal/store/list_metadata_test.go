@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -82,6 +83,31 @@ func TestListByMetadataOfMany(t *testing.T) {
 		ids, err := r.store.LicenseIDs(t.Context(), f, noon, 3000)
 		if err != nil || len(ids) != min(many(d), 3000) || !slices.IsSorted(ids) {
 			t.Errorf("%d ids: %v", len(ids), err)
+		}
+	})
+}
+
+// TestListByMetadataOfOldOnes: the index finds what only old licenses have; a page would go through all newer ones
+// first.
+func TestListByMetadataOfOldOnes(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		if d.Engine() != db.Postgres {
+			return // SQLite has no index of metadata
+		}
+		fill(t, r, d)
+		old := many(d) / 5
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(`UPDATE licenses SET metadata = '{"source": "import"}',
+				created_at = created_at - interval '1 year'
+				WHERE id IN (SELECT id FROM licenses ORDER BY id LIMIT ?)`, old).Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, total, err := listed(r.store.List(t.Context(),
+			licensing.Filter{Metadata: map[string]string{"source": "import"}, Page: 1, PerPage: 50}, noon))
+		if err != nil || len(page) != 50 || total != min(old, licensing.MaxTotal+1) {
+			t.Errorf("%d of %d licenses, want 50 of %d: %v", len(page), total, old, err)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 
 // withKey finds a key, counts the call against its limit, and goes on with it. A call that ends in a failure of ours is
 // given back. The key is the whole credential and names its organisation: what a master or a slave may do with it is
-// decided in delegation/activate.go and query.go.
+// decided in delegation/activate.go and in query.go here.
 func (d *Dialect) withKey(
 	c *gin.Context, text string, client licensing.Client, serve func(delegation.Key) error,
 ) error {
