@@ -21,7 +21,8 @@ const (
 	Development = "development"
 )
 
-// Base is the settings that all services have; each embeds it in its Config.
+// Base is the settings that all services have; each embeds it in its Config. What else a new one touches, in
+// CONTRIBUTING.md: Add a setting.
 type Base struct {
 	Env          string `key:"env" default:"production" oneof:"production development" help:"production refuses weak secrets and keeps metrics internal; development does neither"`
 	Addr         string `key:"addr" form:"address" help:"host:port of the public API; unset: every address of this computer, with the port of the service"`

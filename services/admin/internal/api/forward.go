@@ -13,7 +13,8 @@ import (
 const maxText = 255
 
 // forward lets the service that owns the data answer, in the name of the caller. What passes, how long it may take and
-// what is sent again is up to rpc.Gateway.
+// what is sent again is up to rpc.Gateway. What a new endpoint touches (the owner's package manage, one line in
+// routes.go here, OpenAPI) is in CONTRIBUTING.md: Add an endpoint.
 func forward(owner *rpc.Gateway) httpx.Handler {
 	return func(c *gin.Context) error { return owner.Forward(c, actor(c)) }
 }

@@ -24,7 +24,8 @@ import (
 const maxText = 255
 
 // Event fills in what the event's data says; a member that is missing is empty. It refuses what could never be stored,
-// which becomes a dead letter at once (package ingest, bus.Rejected).
+// which becomes a dead letter at once (package ingest, bus.Rejected). So does a message that is no event, before it
+// comes here: consume.go of pkg/bus/amqp.
 func Event(e *usage.Event) error {
 	msg, err := event.Event{ID: e.EventID, Type: e.Type, Data: e.Data}.Message()
 	if err != nil || msg == nil { // nil: a type of a newer publisher, which is counted

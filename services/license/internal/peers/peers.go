@@ -13,7 +13,8 @@ import (
 	"github.com/latchkey-dev/latchkey/proto/gen/latchkey/auth/v1/authv1connect"
 )
 
-// Auth is the auth service, with what is kept of its answers.
+// Auth is the auth service, with what is kept of its answers. While it is away, API keys that were seen before are good
+// for cache.PeerAwayFor, and calls with others are answered 503: pkg/apikey/guard.go.
 type Auth struct {
 	APIKeys     apikey.Source
 	Signer      Signer
