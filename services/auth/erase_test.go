@@ -55,7 +55,7 @@ func TestErasureOfTelemetryThatWaits(t *testing.T) {
 		const putAside = `INSERT INTO telemetry_spill (events, bytes, payload, claim, claimed_until)
 			VALUES (2, ?, ?, '018f4b1e-0000-7000-8000-000000000001', ?)`
 		w.must(w.db.Tx(w.Context(), func(_ context.Context, tx *gorm.DB) error {
-			return tx.Exec(putAside, len(payload), string(payload), time.Now().Add(time.Hour)).Error
+			return tx.Exec(putAside, len(payload), string(payload), time.Now().Add(time.Minute)).Error
 		}))
 		w.erase(licenseID)
 		testkit.Eventually(w.T, patience, func() error {
