@@ -97,9 +97,9 @@ func TestClocksApart(t *testing.T) {
 	for _, ahead := range []time.Duration{2 * time.Second, -2 * time.Second} {
 		for _, service := range []string{"auth-2", "license-2", "analytics-2", "admin-2"} {
 			set(service, ahead)
-			w.everythingOnce()
-			w.everythingAt(1) // at the other replicas of each service
 		}
+		w.everythingOnce()
+		w.everythingAt(1) // at the other replicas of each service
 		w.setClocks(0)
 	}
 	urls := w.URLs("license")
