@@ -81,12 +81,10 @@ func QueryIdentifier(c *gin.Context, name string, max int) (string, error) {
 	}
 	id := jsonbody.Identifier(raw)
 	if id == "" {
-		return "", apierr.InvalidField(name, emptyParameter)
+		return "", apierr.InvalidField(name, jsonbody.EmptyText)
 	}
 	return checkedQuery(name, id, max)
 }
-
-const emptyParameter = "must not be empty; leave it out instead"
 
 // query returns the parameter's only value. gin's own reading drops what is malformed and would answer as if it were
 // absent.
@@ -102,7 +100,7 @@ func query(c *gin.Context, name string) (string, error) {
 	case len(values) > 1:
 		return "", apierr.InvalidField(name, "must be given once")
 	case values[0] == "":
-		return "", apierr.InvalidField(name, emptyParameter)
+		return "", apierr.InvalidField(name, jsonbody.EmptyText)
 	}
 	return values[0], nil
 }

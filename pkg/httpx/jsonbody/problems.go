@@ -25,7 +25,6 @@ const (
 	badUTF8      = "must be valid UTF-8"
 	badControl   = "must not contain control characters"
 	badSurrogate = "must not contain half of a surrogate pair"
-	emptyText    = "must not be empty; leave it out instead"
 	badNumber    = "must be a number within range"
 	tooDeep      = "is nested too deeply; 32 levels are allowed"
 	// byteOrderMark is by RFC 8259, section 8.1.

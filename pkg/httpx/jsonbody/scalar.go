@@ -96,7 +96,7 @@ func (d *decoder) string(v reflect.Value, m *member, kind jsontext.Kind) error {
 	}
 	s, err := d.checkedText(m)
 	if err == nil && m.filled && len(s) == 0 {
-		d.fail(emptyText)
+		d.fail(EmptyText)
 	}
 	v.SetString(string(s))
 	return err

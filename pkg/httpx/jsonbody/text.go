@@ -25,6 +25,9 @@ func ParseTime(s string) (time.Time, bool) {
 	return t, err == nil && t.Year() >= 1 && t.Year() <= 9999
 }
 
+// EmptyText is the problem of text that is empty, which is not the same as absent.
+const EmptyText = "must not be empty; leave it out instead"
+
 const (
 	// firstEnd is the first year in which something may end: the zero dates of languages lie before it.
 	firstEnd = 2000

@@ -53,7 +53,7 @@ func TestEmptyIsNotAbsent(t *testing.T) {
 	}
 	for in, want := range map[string]map[string]string{
 		`{}`: nil, `{"product":null}`: nil, `{"product":"a"}`: nil,
-		`{"product":""}`: {"product": emptyText}, `{"product":" \u200b"}`: {"product": emptyText},
+		`{"product":""}`: {"product": EmptyText}, `{"product":" \u200b"}`: {"product": EmptyText},
 	} {
 		var got optional
 		err := Decode([]byte(in), &got)

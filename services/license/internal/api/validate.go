@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/httpx"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/idempotency"
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 	"github.com/latchkey-dev/latchkey/services/license/internal/counter"
@@ -194,7 +195,7 @@ func bindValidate(c *gin.Context) (*validateRequest, error) {
 	}
 	if id := req.OperationID; id != nil {
 		if req.operation = *id; *id == "" && len(req.Consume) > 0 { // it would count at each repeat
-			f.Add("operation_id", "must not be empty; leave it out instead")
+			f.Add("operation_id", jsonbody.EmptyText)
 		}
 	}
 	f.MaxLen("operation_id", req.operation, maxText)
