@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// roundRobin is a client in front of all replicas, which tries the next one when a connection is refused, and hides no
-// other failure: Go's own client would repeat what a cut connection loses.
+// roundRobin is a client in front of all ready replicas, which tries the next one when a connection is refused, and
+// hides no other failure: Go's own client would repeat what a cut connection loses.
 type roundRobin struct {
 	*harness
 	client *http.Client
@@ -58,8 +58,8 @@ func (w *harness) behindGateway() *roundRobin {
 // ask makes a call of a service, of the next replica where the connection is refused: the "no call fails" of these
 // tests is said of calls that were accepted.
 func (r *roundRobin) ask(service, method, path, body string, headers ...string) (answer, error) {
-	urls := r.URLs(service)
 	for deadline := time.Now().Add(patience); ; {
+		urls := r.ReadyURLs(service)
 		a, err := tryBy(r.client, method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
 		failed := r.again && err == nil && a.status == http.StatusInternalServerError
 		if !failed && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/testkit/link"
 	"github.com/latchkey-dev/latchkey/services/standalone/client"
 	"github.com/latchkey-dev/latchkey/test/servers"
 )
@@ -31,6 +33,9 @@ type Process struct {
 	argv    []string
 	environ []string
 	running *servers.Process
+	// front is the load balancer of the service's internal port; nil in the embedded suite.
+	front    *link.Link
+	starting atomic.Bool
 }
 
 // PID of the process.
@@ -85,8 +90,10 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Await(ctx)
 }
 
-// Start starts the process without waiting for it.
+// Start starts the process without waiting for it. Until Await says that it is ready, peers and URLs of the suite leave
+// it out, as a cluster does.
 func (p *Process) Start() (err error) {
+	p.leaveOut(true)
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Dir = p.group.Dir
 	cmd.Env = append(hostEnviron(), p.environ...)
@@ -101,7 +108,7 @@ func (p *Process) Start() (err error) {
 func (p *Process) Await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return p.running.Await(ctx, func(ctx context.Context) error {
+	err := p.running.Await(ctx, func(ctx context.Context) error {
 		for _, url := range p.URLs {
 			if err := client.Ready(ctx, nil, url); err != nil {
 				return err
@@ -109,4 +116,15 @@ func (p *Process) Await(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		p.leaveOut(false)
+	}
+	return err
+}
+
+func (p *Process) leaveOut(out bool) {
+	p.starting.Store(out)
+	if p.front != nil {
+		p.front.Last(strings.TrimPrefix(p.InternalURL, "http://"), out)
+	}
 }

@@ -158,6 +158,11 @@ func (s *Suite) balance(internals map[string][]string) (peers map[string]string,
 		}
 		s.links = append(s.links, l)
 		peers[service] = "http://" + l.Addr
+		for _, p := range s.Processes {
+			if p.Service() == service {
+				p.front = l
+			}
+		}
 	}
 	return peers, nil
 }

@@ -140,6 +140,20 @@ func (s *Suite) URLs(service string) (urls []string) {
 	return urls
 }
 
+// ReadyURLs are the public addresses that a load balancer uses: those of the replicas that were ready since their
+// start, or all where none was. One that drains is among them: a cluster learns late that it is not ready.
+func (s *Suite) ReadyURLs(service string) (urls []string) {
+	for _, p := range s.Processes {
+		if url := p.URLs[service]; url != "" && !p.starting.Load() {
+			urls = append(urls, url)
+		}
+	}
+	if urls == nil {
+		return s.URLs(service)
+	}
+	return urls
+}
+
 // Environ describes the suite to another program, in variables named LATCHKEY_SUITE_*.
 func (s *Suite) Environ() []string {
 	mode := "processes"

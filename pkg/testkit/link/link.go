@@ -20,11 +20,12 @@ type Link struct {
 	mu       sync.Mutex
 	changed  *sync.Cond // of what pass waits for
 	targets  []string
+	last     map[string]bool // targets that are tried after all others
 	next     int
 	silent   bool
 	mute     bool
 	age      int    // connections of an earlier age are stranded
-	last     string // what clients may say last, and how often before
+	final    string // what clients may say last, and how often before
 	before   int
 	closed   bool
 	conns    []net.Conn
@@ -36,8 +37,7 @@ func Open(targets ...string) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{Addr: listener.Addr().String(), listener: listener, targets: targets}
-	l.changed = sync.NewCond(&l.mu)
+	l := &Link{Addr: listener.Addr().String(), listener: listener, targets: targets, last: map[string]bool{}}
 	l.changed = sync.NewCond(&l.mu)
 	go l.accept()
 	return l, nil
@@ -52,7 +52,7 @@ func (l *Link) Silence() { l.set(true) }
 func (l *Link) MuteAfter(text string, nth int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last, l.before = text, nth
+	l.final, l.before = text, nth
 }
 
 // Heal lets everything through again.
@@ -64,6 +64,14 @@ func (l *Link) Strand() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.age++
+}
+
+// Last has new connections go to a target only if no other takes them, as a cluster does with a replica that is not
+// ready yet.
+func (l *Link) Last(target string, last bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last[target] = last
 }
 
 // Cut closes all connections of the moment.
@@ -79,7 +87,7 @@ func (l *Link) Cut() {
 func (l *Link) set(silent bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.silent, l.mute, l.last = silent, false, ""
+	l.silent, l.mute, l.final = silent, false, ""
 	l.changed.Broadcast()
 }
 
@@ -128,16 +136,27 @@ func (l *Link) dial(age int) net.Conn {
 	if !l.pass(age, false) {
 		return nil
 	}
-	l.mu.Lock()
-	l.next++
-	first := l.next
-	l.mu.Unlock()
-	for i := range l.targets {
-		if server, err := net.Dial("tcp", l.targets[(first+i)%len(l.targets)]); err == nil {
+	for _, target := range l.turn() {
+		if server, err := net.Dial("tcp", target); err == nil {
 			return server
 		}
 	}
 	return nil
+}
+
+// turn is the order in which a new connection tries the targets.
+func (l *Link) turn() (order []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next++
+	for _, last := range []bool{false, true} {
+		for i := range l.targets {
+			if target := l.targets[(l.next+i)%len(l.targets)]; l.last[target] == last {
+				order = append(order, target)
+			}
+		}
+	}
+	return order
 }
 
 // copy passes bytes on, and the end of them.
@@ -167,7 +186,7 @@ func (l *Link) copy(to, from net.Conn, age int, answers bool) {
 func (l *Link) heard(said []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.last != "" && bytes.Contains(said, []byte(l.last)) {
+	if l.final != "" && bytes.Contains(said, []byte(l.final)) {
 		l.before--
 		l.mute = l.mute || l.before == 0
 	}
