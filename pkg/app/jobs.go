@@ -12,7 +12,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 )
 
-// Job is work beside serving. It goes on until ctx ends, and then finishes what it holds.
+// Job is work beside serving. It goes on until ctx ends, and then finishes what it holds. Every replica runs every job,
+// at the same time as the others, and each job must bear that. A service lists its own in Run of its jobs.go.
 type Job func(ctx context.Context) error
 
 // pruneEvery is how often what nobody needs any more is deleted.
@@ -22,7 +23,7 @@ const pruneEvery = time.Hour
 // or one of them fails.
 func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs = append(jobs, c.WhileWritable(c.relay), c.vouch, c.Every(pruneEvery, "prune", c.prune))
+	jobs = append(jobs, c.WhileWritable(c.relay), c.vouch, c.Every(pruneEvery, "prune the event log", c.prune))
 	if len(c.limiters) > 0 {
 		jobs = append(jobs, c.Every(ratelimit.PruneEvery, "prune rate limits", c.pruneLimits))
 	}
@@ -68,7 +69,9 @@ func (c *Core) EveryReadOnly(d time.Duration, what string, do func(context.Conte
 }
 
 // Prune is a job that has do delete what the service alone keeps, every hour.
-func (c *Core) Prune(do func(context.Context) error) Job { return c.Every(pruneEvery, "prune", do) }
+func (c *Core) Prune(do func(context.Context) error) Job {
+	return c.Every(pruneEvery, "prune the data of the service", do)
+}
 
 // Consume is a job that has handle take in the events of q. In maintenance mode they wait there.
 func (c *Core) Consume(q bus.Queue, handle bus.Handler) Job {

@@ -12,7 +12,7 @@ const (
 	// never is for addresses that nothing of use answers at, and for those that must not be asked in anybody's name:
 	// the metadata services of clouds hand out the credentials of the machine.
 	never reach = iota
-	// private addresses are those of this computer and of the networks around it.
+	// private addresses are those of this computer and of the networks around it, called only with Policy.Private.
 	private
 	// public addresses are everybody's.
 	public

@@ -1,7 +1,8 @@
 // Package outbound calls servers whose addresses people enter, without letting them reach what they could not reach
-// themselves: no address of this computer, of the networks around it or of a cloud's metadata service is called, in
-// whatever form it is written or whatever name leads to it. A name is resolved once for each call, and what was checked
-// is what is called. Redirects are not followed, and proxies of the environment are not used.
+// themselves: no address of a cloud's metadata service is called, and none of this computer or of the networks around
+// it (unless Policy.Private, which is LATCHKEY_EDGE_PRIVATE_UPSTREAM, allows these), in whatever form it is written or
+// whatever name leads to it. A name is resolved once for each call, and what was checked is what is called. Redirects
+// are not followed, and proxies of the environment are not used.
 package outbound
 
 import (
@@ -111,7 +112,7 @@ func (p *Proxy) url() (*url.URL, error) {
 	if why := hostProblem(p.Host); why != "" {
 		return nil, &Problem{Part: ProxyHost, Text: why}
 	}
-	if why := portOf(p.Port); why != "" {
+	if why := portNumberProblem(p.Port); why != "" {
 		return nil, &Problem{Part: ProxyPort, Text: why}
 	}
 	if strings.Contains(p.User, ":") {

@@ -107,11 +107,12 @@ func portProblem(u *url.URL) string {
 	if err != nil {
 		return "must have a port from 1 to 65535"
 	}
-	return portOf(int(n))
+	return portNumberProblem(int(n))
 }
 
-// portOf tells what is wrong with a port. Below 1024 other protocols listen, which must not be spoken to.
-func portOf(port int) string {
+// portNumberProblem says what is wrong with a port, empty for nothing. Below 1024 other protocols listen, which must
+// not be spoken to.
+func portNumberProblem(port int) string {
 	if port == 80 || port == 443 || port >= 1024 && port <= 65535 {
 		return ""
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -143,8 +142,7 @@ func (g *Gateway) ask(ctx context.Context, by *Actor, request call) (*Answer, er
 			return answer, g.check(answer)
 		}
 		again := request.method == http.MethodGet || neverSent(err)
-		if errors.Is(err, errTooLong) || !again || try == maxRetries ||
-			clock.Sleep(ctx, rand.N(retryPause<<try)) != nil {
+		if errors.Is(err, errTooLong) || !again || !tryAgain(ctx, try) {
 			return nil, request.failure(err)
 		}
 	}

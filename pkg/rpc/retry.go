@@ -26,12 +26,16 @@ func retried(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		for try := 0; ; try++ {
 			res, err := next(ctx, req)
-			if err == nil || try == maxRetries || !worthRetrying(req.Spec(), err) ||
-				clock.Sleep(ctx, rand.N(retryPause<<try)) != nil {
+			if err == nil || !worthRetrying(req.Spec(), err) || !tryAgain(ctx, try) {
 				return res, err
 			}
 		}
 	}
+}
+
+// tryAgain waits after the failure of a try, counted from 0, and tells whether another may follow.
+func tryAgain(ctx context.Context, try int) bool {
+	return try < maxRetries && clock.Sleep(ctx, rand.N(retryPause<<try)) == nil
 }
 
 // worthRetrying tells failures of the way from answers of the peer service, which carry details.

@@ -14,7 +14,8 @@ import (
 
 const setupTimeout = 60 * time.Second
 
-// Postgres returns the URL of a fresh, empty PostgreSQL database, which is dropped when the test ends.
+// Postgres returns the URL of a fresh, empty PostgreSQL database, which is dropped when the test ends. Without a server
+// the test is skipped, or fails where everything must be real (NotCovered).
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return postgres(t, "template0")

@@ -32,7 +32,9 @@ type KeyCacheOptions struct {
 	Clock clock.Clock
 	// Fresh is the age from which keys are fetched again, while those at hand still serve.
 	Fresh time.Duration
-	// Stale is the age beyond which they do not serve any more; 0 is no bound.
+	// Stale is the age beyond which they do not serve any more; 0 is no bound. While auth is away, other services use
+	// their keys without a bound (remote.go); how long they take the tokens: docs/architecture.md, "When something is
+	// away".
 	Stale time.Duration
 	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor; while
 	// they are merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.

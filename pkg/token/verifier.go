@@ -58,7 +58,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string, into jwt.Claims) erro
 		return err
 	}
 	if reflect.TypeOf(known.claims) != reflect.TypeOf(into) {
-		return Verify(ctx, v.keys, v.clock, v.audience, raw, into) // one audience, two types: nobody does that for long
+		return Verify(ctx, v.keys, v.clock, v.audience, raw, into) // remembered as another type of the same audience
 	}
 	reflect.ValueOf(into).Elem().Set(reflect.ValueOf(known.claims).Elem())
 	return required(into, v.clock.Now())

@@ -22,7 +22,8 @@ const (
 // published at least that long.
 const MaxOfflineHours = 8760
 
-// Access lets a device act on its license for an hour. Subject is the license id.
+// Access lets a device act on its license for an hour. Subject is the license id. Auth fills it in
+// (internal/credential/tokens.go, mint) and reads it (access.go there), as does license (internal/api/token.go).
 type Access struct {
 	jwt.RegisteredClaims
 	HardwareID string `json:"hardware_id"`

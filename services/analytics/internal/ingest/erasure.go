@@ -31,7 +31,7 @@ func (c *Consumer) erase(ctx context.Context, erasures []*usage.Erasure) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.restart()
+	c.forget()
 	for _, e := range erasures {
 		if err := c.store.Erase(ctx, e); err != nil {
 			return err

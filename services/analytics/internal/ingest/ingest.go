@@ -54,7 +54,8 @@ func New(store Store, engine detect.Engine, c clock.Clock, log *slog.Logger) *Co
 	return &Consumer{store: store, clock: c, log: log, engine: engine, bounds: defaultBounds, repeats: true}
 }
 
-// Handle is a bus.Handler. Events that can never be stored are rejected, the others of their batch committed.
+// Handle is a bus.Handler. Events that can never be stored are rejected and become dead letters at once (bus.Rejected),
+// the others of their batch are committed. Events of unknown types are stored and counted (decode.Event).
 func (c *Consumer) Handle(ctx context.Context, events []event.Event) error {
 	now := c.clock.Now()
 	decoded, rejected := make([]usage.Event, 0, len(events)), bus.Rejected{}
@@ -99,7 +100,7 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 		}
 		err := c.store.Describe(ctx, c.clock.Now(), c.memory.epoch, findings)
 		if errors.Is(err, usage.ErrFenced) {
-			c.restart()
+			c.forget()
 			return nil
 		}
 		if err != nil {
@@ -117,7 +118,10 @@ func (c *Consumer) DescribeGrown(ctx context.Context) error {
 func (c *Consumer) WriteStates(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.writeStates(ctx)
+	if c.memory == nil || !c.memory.states.aged() {
+		return nil
+	}
+	return c.commitStates(ctx)
 }
 
 // Finish writes all detector states that are unwritten, when no batch will follow. The next start has nothing to judge
@@ -126,13 +130,10 @@ func (c *Consumer) WriteStates(ctx context.Context) error {
 func (c *Consumer) Finish(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.memory != nil && len(c.memory.states.changes) > 0 {
-		c.memory.states.bounds.age = 0
-		if err := c.writeStates(ctx); err != nil {
-			return err
-		}
+	if c.memory == nil || len(c.memory.states.changes) == 0 {
+		return nil
 	}
-	return nil
+	return c.writeAllStates(ctx)
 }
 
 // Settle writes the detector states that a consumer which was killed left unwritten, where nothing has happened since a
@@ -147,33 +148,31 @@ func (c *Consumer) Settle(ctx context.Context, since time.Time) error {
 	if err != nil || !left {
 		return err
 	}
-	c.restart() // what is in memory is of before another consumer took over
+	c.forget() // what is in memory is of before another consumer took over
 	if c.memory, err = c.resume(ctx); err != nil {
 		return err
 	}
-	for states := c.memory.states; c.memory != nil; {
-		states.bounds.age = 0
-		if err := c.commitStates(ctx); err != nil {
-			return err
-		}
-		if len(states.changes) == 0 {
-			c.restart()
-		}
-	}
-	return nil
+	err = c.writeAllStates(ctx)
+	c.forget() // this consumer does not go on
+	return err
 }
 
-func (c *Consumer) writeStates(ctx context.Context) error {
-	if c.memory == nil || !c.memory.states.aged() {
-		return nil
+// writeAllStates writes all states that are unwritten, some with each commit, or what it can until another consumer
+// takes over.
+func (c *Consumer) writeAllStates(ctx context.Context) error {
+	states := c.memory.states
+	states.allDue = true
+	for {
+		if err := c.commitStates(ctx); err != nil || c.memory == nil || len(states.changes) == 0 {
+			return err
+		}
 	}
-	return c.commitStates(ctx)
 }
 
 // commitStates writes the states that are due, without a batch.
 func (c *Consumer) commitStates(ctx context.Context) error {
 	m, repeats := c.memory, c.repeats
-	c.restart()
+	c.forget()
 	alone := &usage.Batch{Epoch: m.epoch, Position: m.position, Changes: usage.Fold(nil)}
 	err := c.commit(ctx, c.clock.Now(), m, alone)
 	if errors.Is(err, usage.ErrFenced) {
@@ -225,7 +224,7 @@ func (c *Consumer) take(ctx context.Context, now time.Time, events []usage.Event
 	if err != nil {
 		return err
 	}
-	c.restart()
+	c.forget()
 	if err := m.clean(events); err != nil {
 		return err
 	}
@@ -268,8 +267,8 @@ func (c *Consumer) commit(ctx context.Context, now time.Time, m *memory, b *usag
 	return nil
 }
 
-// restart has the next batch read everything again.
-func (c *Consumer) restart() { c.memory, c.repeats = nil, true }
+// forget has the next batch read everything again.
+func (c *Consumer) forget() { c.memory, c.repeats = nil, true }
 
 // resume makes this the one consumer unless it is, and brings the detectors to where the last one was.
 func (c *Consumer) resume(ctx context.Context) (*memory, error) {

@@ -74,14 +74,16 @@ type stateCache struct {
 	states  map[string]*state
 	bytes   int64
 	changes []change        // oldest first; a state that was written since does not know its own any more
-	now     map[string]bool // subjects whose state is to be written with this batch
+	toWrite map[string]bool // subjects whose state is to be written with this batch
+	// allDue has every state written, however lately it changed.
+	allDue bool
 	// grown is the latest of findings whose figures alone have changed since they were told, by subject and key.
 	grown map[string]detect.Finding
 }
 
 func newStateCache(engine detect.Engine, c clock.Clock, b bounds, log *slog.Logger) *stateCache {
 	return &stateCache{engine: engine, clock: c, bounds: b, log: log, states: map[string]*state{},
-		now: map[string]bool{}, grown: map[string]detect.Finding{}}
+		toWrite: map[string]bool{}, grown: map[string]detect.Finding{}}
 }
 
 // load makes sure that the subjects' states are there.
@@ -166,8 +168,8 @@ func (c *stateCache) rewind(ctx context.Context, store Store, b *usage.Batch, la
 		}
 		c.log.Warn("the detectors forget events of a license that lie in the future", "license_id", id)
 		s.license = rebuilt
-		c.change(licenseSubject(id), b.Position)
-		c.now[licenseSubject(id)] = true
+		c.markUnwritten(licenseSubject(id), b.Position)
+		c.toWrite[licenseSubject(id)] = true
 	}
 	return nil
 }
@@ -223,7 +225,7 @@ func (c *stateCache) detect(b *usage.Batch) (found []detect.Finding) {
 			l = b.Changes.Licenses[o.LicenseID].Detectable()
 			subject := licenseSubject(o.LicenseID)
 			if s := c.states[subject]; s.unwritten != 0 && s.judged != l {
-				c.now[subject] = true
+				c.toWrite[subject] = true
 			}
 		}
 		found = append(found, c.observe(o, l, b.Position)...)
@@ -254,7 +256,7 @@ func (s *state) grown() []detect.Finding {
 // observe shows one observation, of the batch that ends at position, to the detectors.
 func (c *stateCache) observe(o *detect.Observation, l detect.License, position int64) (found []detect.Finding) {
 	if o.LicenseID != "" {
-		s := c.change(licenseSubject(o.LicenseID), position)
+		s := c.markUnwritten(licenseSubject(o.LicenseID), position)
 		if s.judged = l; s.stored < position {
 			found = c.engine.License(s.license, l, *o)
 		}
@@ -265,13 +267,13 @@ func (c *stateCache) observe(o *detect.Observation, l detect.License, position i
 	}
 	// Most addresses are spared their own state: it begins with the first unknown key.
 	if s := c.states[addressSubject(a)]; s.stored < position && (o.UnknownKey() || !s.address.Empty()) {
-		found = append(found, c.engine.Address(c.change(addressSubject(a), position).address, *o)...)
+		found = append(found, c.engine.Address(c.markUnwritten(addressSubject(a), position).address, *o)...)
 	}
 	return found
 }
 
-// change is the subject's state, marked as unwritten.
-func (c *stateCache) change(subject string, position int64) *state {
+// markUnwritten returns the subject's state, marked as unwritten.
+func (c *stateCache) markUnwritten(subject string, position int64) *state {
 	s := c.states[subject]
 	if s.unwritten == 0 && s.stored < position {
 		s.unwritten = position
@@ -285,17 +287,17 @@ func (c *stateCache) change(subject string, position int64) *state {
 func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int64, err error) {
 	for len(c.changes) > 0 {
 		first := c.changes[0]
-		if s := c.states[first.subject]; s != nil && s.unwritten == first.since && !c.now[first.subject] {
+		if s := c.states[first.subject]; s != nil && s.unwritten == first.since && !c.toWrite[first.subject] {
 			many := first.since <= position-c.bounds.window || len(c.changes) > c.bounds.unwritten
-			if !many && (!c.aged() || len(c.now) >= agedAtOnce) {
+			if !many && (!c.aged() || len(c.toWrite) >= agedAtOnce) {
 				break
 			}
-			c.now[first.subject] = true
+			c.toWrite[first.subject] = true
 		}
 		c.changes = c.changes[1:]
 	}
-	due = make(map[string][]byte, len(c.now))
-	for subject := range c.now {
+	due = make(map[string][]byte, len(c.toWrite))
+	for subject := range c.toWrite {
 		s := c.states[subject]
 		if due[subject], err = s.encode(); err != nil {
 			return nil, 0, fmt.Errorf("encode the detector state of %s: %w", subject, err)
@@ -303,7 +305,7 @@ func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int
 		s.stored, s.unwritten = position, 0
 		c.resize(s, len(due[subject]))
 	}
-	clear(c.now)
+	clear(c.toWrite)
 	if len(c.changes) > 0 {
 		return due, c.changes[0].since - 1, nil
 	}
@@ -313,7 +315,7 @@ func (c *stateCache) due(position int64) (due map[string][]byte, replayAfter int
 // aged says whether a state has been unwritten for too long, or for nobody knows how long: one that was changed later
 // than now was so before the clock was set back.
 func (c *stateCache) aged() bool {
-	return len(c.changes) > 0 && c.clock.Now().Sub(c.changes[0].at).Abs() >= c.bounds.age
+	return len(c.changes) > 0 && (c.allDue || c.clock.Now().Sub(c.changes[0].at).Abs() >= c.bounds.age)
 }
 
 // resize counts the memory of a state whose stored form has so many bytes.

@@ -11,11 +11,11 @@ import (
 	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
-// Refresh takes a refresh token and gives the next pair of its family. A token that Family.Accepts does not revokes the
-// family, since two parties hold it; so does the first one after what proved the user became void. Calls with one token
-// within repeatFor, 10 seconds, get one pair (family.go). Every refusal is INVALID_TOKEN, except that of an
-// installation which is itself not licensed (APPLIANCE_NOT_LICENSED). once is nil where the caller sent no
-// Idempotency-Key.
+// Refresh takes a refresh token and gives the next pair of its family. A token that its family does not accept
+// (Family.Accepts) revokes the family, since two parties hold it; so does the first one after what proved the user
+// became void. Calls with one token within repeatFor, 10 seconds, get one pair (family.go). Every refusal is
+// INVALID_TOKEN, except that of an installation which is itself not licensed (APPLIANCE_NOT_LICENSED). once is nil
+// where the caller sent no Idempotency-Key.
 func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once) (Pair, error) {
 	if raw == "" {
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
@@ -88,7 +88,7 @@ func (s *Tokens) rotateOnce(
 }
 
 // rotate gives the next pair for t, which is raw, or the one that another call has just given for it. It fails with
-// errNotAccepted where the family does not accept t any more.
+// errReused, which errNotAccepted marks, where the family does not accept t any more.
 func (s *Tokens) rotate(ctx context.Context, from Caller, raw string, f Family, t RefreshToken) (Pair, error) {
 	now := s.Clock.Now()
 	if !now.Before(t.ExpiresAt) {

@@ -135,7 +135,7 @@ func (s *Keys) activate(ctx context.Context, k Key, c licensing.Client) (made Ac
 		if err != nil {
 			return err
 		}
-		made, isNew = account.activation(), account.Made != nil
+		made, isNew = account.activation(a), account.Made != nil
 		return s.Licenses.Change(ctx, a.LicenseID, []string{a.RuntimeKey}, func(ch *licensing.Change) error {
 			d, err := ch.SeatForDelegation(caller, account.told(), now)
 			if err == nil {
@@ -177,9 +177,6 @@ func (a *Account) charge(of Activated, now time.Time) error {
 		if a.Known.Product != of.Product || a.Known.OperatingSystem != of.OperatingSystem {
 			return ErrOtherMaster
 		}
-		if a.Known.LicenseID != of.LicenseID { // the previous master had another, which the old token names
-			a.Known.Token = of.Token
-		}
 		return nil
 	}
 	o := &a.Organisation
@@ -216,15 +213,14 @@ func (v *Slave) freeze(runtimeKey string, now time.Time) error {
 	return nil
 }
 
-// activation is what is answered: a device that was charged for before gets the token of that time.
-func (a *Account) activation() Activation {
-	paid := a.Known
-	if paid == nil {
-		paid = a.Made
+// activation is what is answered. A device that was charged for before gets the token of that time, unless its master
+// had another license then, which that token names.
+func (a *Account) activation(of Activated) Activation {
+	token := of.Token
+	if a.Known != nil && a.Known.LicenseID == of.LicenseID {
+		token = a.Known.Token
 	}
-	return Activation{
-		Token: paid.Token, TotalCredit: a.Organisation.TotalCredit, UsedCredit: a.Organisation.UsedCredit,
-	}
+	return Activation{Token: token, TotalCredit: a.Organisation.TotalCredit, UsedCredit: a.Organisation.UsedCredit}
 }
 
 // told is what the event of an activation says; nil for one that cost nothing, and has no event.

@@ -109,7 +109,8 @@ func (k *Key) ended() bool {
 	return !k.Master.RevokedAt.IsZero() || k.Slave != nil && !k.Slave.RevokedAt.IsZero()
 }
 
-// Account is an organisation under lock together with what a change is about. Its members may be changed.
+// Account is an organisation under lock together with what a change is about. Changes of Organisation and Key are
+// written, and so is Made.
 type Account struct {
 	Organisation Organisation
 	// Key is the one that the change names, nil for none.

@@ -266,8 +266,8 @@ type Change struct {
 	Reads LockedReads
 	// OfflineVoid tells that the offline tokens of all devices are void permanently: none holds a seat any more.
 	OfflineVoid bool
-	// BorrowsGoOn tells that no administrator has the devices leave that leave their seats: what they borrowed goes on
-	// to count as borrowed.
+	// BorrowsGoOn is set where devices leave their seats without an administrator's doing: what they borrowed still
+	// counts.
 	BorrowsGoOn bool
 	// Heirs are the devices that get what others counted, by the hardware ids of those.
 	Heirs map[string]string

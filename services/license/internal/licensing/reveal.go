@@ -9,7 +9,8 @@ func (s *Seats) Key(ctx context.Context, licenseID string) (string, error) {
 	return s.Store.Key(ctx, licenseID)
 }
 
-// RevealKey shows the whole key again, which the audit log notes. Errors: ErrNotFound.
+// RevealKey shows the whole key again, which the audit log notes. Who may is decided by admin (internal/api/routes.go,
+// reveal-key). Errors: ErrNotFound.
 func (s *Licenses) RevealKey(ctx context.Context, by *Actor, licenseID string) (string, error) {
 	key, err := s.Store.Key(ctx, licenseID)
 	if err != nil {

@@ -36,7 +36,8 @@ func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link cache
 	}
 }
 
-// Refused implements api.Families.
+// Refused implements api.Families. The answer about a token does not fill in its family, too: an event may have come
+// since it was given, and only a Fetch of revoked itself notices that.
 func (f *Families) Refused(ctx context.Context, familyID, tokenID string) (bool, error) {
 	void, _, err := f.void.Fetch(ctx, tokenID, func(ctx context.Context) (bool, error) {
 		state, err := f.ask(ctx, familyID, tokenID)

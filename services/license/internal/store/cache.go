@@ -25,7 +25,8 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// validFor is how long the main API lets a validation result be cached. A change of state drops it at once.
+// validFor is how long a license or a device that was read serves from memory, also while the database is away; 5 s
+// while the broker is away (cache.UnlinkedFor). A change of either drops it at once.
 const validFor = 5 * time.Minute
 
 // CacheOptions are what a Lookup may keep in memory and for how long.
