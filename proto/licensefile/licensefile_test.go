@@ -73,6 +73,9 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	device := func(license, hardware string) licensefile.Revocation {
+		return licensefile.Revocation{LicenseID: license, Device: licensefile.DeviceHash(license, hardware)}
+	}
 	revoked := func(e licensefile.Revocation) func(*licensefile.Check) {
 		return func(c *licensefile.Check) { c.Revoked = &licensefile.Revocations{Revoked: []licensefile.Revocation{e}} }
 	}
@@ -108,9 +111,9 @@ func TestVerify(t *testing.T) {
 		{"a machine as it reads its id", signer(t, nil).Sign(licensefile.KindLicense,
 			payload(t, func(p *licensefile.Payload) { p.Machines = licensefile.Machines{"caf\u00e9 1"} })),
 			func(c *licensefile.Check) { c.HardwareID = " cafe\u0301 1\n" }, nil},
-		{"machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-1"}),
+		{"machine revoked", plain, revoked(device("l-1", "machine-1")),
 			licensefile.ErrRevoked},
-		{"another machine revoked", plain, revoked(licensefile.Revocation{LicenseID: "l-1", HardwareID: "machine-2"}),
+		{"another machine revoked", plain, revoked(device("l-1", "machine-2")),
 			nil},
 		{"the key of another product", signer(t, func(c *licensefile.Certificate) { c.Product = "viewer" }).
 			Sign(licensefile.KindLicense, payload(t, nil)), nil, licensefile.ErrAltered},
@@ -228,13 +231,13 @@ func TestRevocationsApplyToALongList(t *testing.T) {
 	have := &licensefile.Revocations{Number: 1}
 	later := &licensefile.Revocations{Number: 2, Since: 1}
 	for i := range n {
-		e := licensefile.Revocation{LicenseID: strconv.Itoa(i / 2), HardwareID: strconv.Itoa(i % 2)}
+		e := licensefile.Revocation{LicenseID: strconv.Itoa(i / 2), Device: strconv.Itoa(i % 2)}
 		have.Revoked = append(have.Revoked, e)
 		if i%2 == 0 {
 			later.Reinstated = append(later.Reinstated, e)
 		}
 	}
-	if left := have.Apply(later).Revoked; len(left) != n/2 || left[0].HardwareID != "1" {
+	if left := have.Apply(later).Revoked; len(left) != n/2 || left[0].Device != "1" {
 		t.Errorf("%d entries are left", len(left))
 	}
 }

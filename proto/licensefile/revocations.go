@@ -2,12 +2,15 @@ package licensefile
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
 // RevocationsFormat is the value of Revocations.Format.
-const RevocationsFormat = "latchkey-revocations/1"
+const RevocationsFormat = "latchkey-revocations/2"
 
 // Revocations is a revocation list, in JSON: the licenses and devices that may not use what they hold for offline use.
 type Revocations struct {
@@ -27,11 +30,18 @@ type Revocations struct {
 // Revocation is a license, or one device of it, on a list.
 type Revocation struct {
 	LicenseID string `json:"license_id"`
-	// HardwareID is absent where all devices of the license are meant.
-	HardwareID string `json:"hardware_id,omitempty"`
+	// Device is the DeviceHash of the device, absent where all devices of the license are meant.
+	Device string `json:"device_hash,omitempty"`
 	// Reason is suspended, deactivated or device_deactivated.
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
+}
+
+// DeviceHash is how lists name a device: SHA-256, in lower case hex, of the license id, a newline and the hardware id.
+// Everybody with an API key reads lists, and the two ids together are what a device shows to get its tokens.
+func DeviceHash(licenseID, hardwareID string) string {
+	sum := sha256.Sum256([]byte(licenseID + "\n" + hardwareID))
+	return hex.EncodeToString(sum[:])
 }
 
 // OpenRevocations reads a signed revocation list. Errors: ErrAltered, ErrKind.
@@ -86,19 +96,16 @@ func (r *Revocations) Apply(later *Revocations) *Revocations {
 }
 
 // revoked is whom an entry is about.
-type revoked struct{ licenseID, hardwareID string }
+type revoked struct{ licenseID, device string }
 
-func (e *Revocation) whom() revoked { return revoked{e.LicenseID, e.HardwareID} }
+func (e *Revocation) whom() revoked { return revoked{e.LicenseID, e.Device} }
 
 func (r *Revocations) has(licenseID, hardwareID string) bool {
-	return r != nil && (holds(r.Revoked, licenseID, "") || holds(r.Revoked, licenseID, hardwareID))
-}
-
-func holds(list []Revocation, licenseID, hardwareID string) bool {
-	for _, e := range list {
-		if e.LicenseID == licenseID && e.HardwareID == hardwareID {
-			return true
-		}
+	if r == nil {
+		return false
 	}
-	return false
+	device := DeviceHash(licenseID, hardwareID)
+	return slices.ContainsFunc(r.Revoked, func(e Revocation) bool {
+		return e.LicenseID == licenseID && (e.Device == "" || e.Device == device)
+	})
 }

@@ -4,15 +4,23 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
 // wantListed wants one entry on the revocation list, of a license or (with hardwareID) of a device, or none for no
 // reason.
 func (w *world) wantListed(hardwareID, reason string) {
 	w.t.Helper()
+	of := func(e file.Revocation) string {
+		if hardwareID == "" {
+			return ""
+		}
+		return file.DeviceHash(e.LicenseID, hardwareID)
+	}
 	switch list := w.revocations(0).Revoked; {
 	case reason == "" && len(list) == 0:
-	case reason != "" && len(list) == 1 && list[0].HardwareID == hardwareID && list[0].Reason == reason:
+	case reason != "" && len(list) == 1 && list[0].Device == of(list[0]) && list[0].Reason == reason:
 	default:
 		w.t.Errorf("on the list are %+v, want %q: %s", list, hardwareID, reason)
 	}

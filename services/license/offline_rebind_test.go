@@ -12,19 +12,19 @@ import (
 	file "github.com/latchkey-dev/latchkey/proto/licensefile"
 )
 
-// revoked are the hardware ids on the revocation list.
-func (w *world) revoked() (hardwareIDs []string) {
-	w.t.Helper()
-	for _, e := range w.revocations(0).Revoked {
-		hardwareIDs = append(hardwareIDs, e.HardwareID)
-	}
-	slices.Sort(hardwareIDs)
-	return hardwareIDs
-}
-
+// wantNamed wants the revocation list to name these devices, which are in order, and nobody else.
 func (w *world) wantNamed(hardwareIDs ...string) {
 	w.t.Helper()
-	if got := w.revoked(); !slices.Equal(got, hardwareIDs) {
+	var got []string
+	for _, e := range w.revocations(0).Revoked {
+		got = append(got, e.Device)
+		for _, id := range hardwareIDs {
+			if e.Device == file.DeviceHash(e.LicenseID, id) {
+				got[len(got)-1] = id
+			}
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, hardwareIDs) {
 		w.t.Errorf("the revocation list names %q, want %q", got, hardwareIDs)
 	}
 }

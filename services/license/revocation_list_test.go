@@ -64,7 +64,8 @@ func TestRevocationList(t *testing.T) {
 
 		w.want(w.manage(http.MethodPost, "/"+id+"/devices/deactivate", `{"hardware_id":"pc-1"}`), http.StatusOK, "")
 		second := w.revocations(first.Number)
-		if len(second.Revoked) != 1 || second.Revoked[0].HardwareID != "pc-1" || second.Number <= first.Number {
+		if len(second.Revoked) != 1 || second.Revoked[0].Device != file.DeviceHash(id, "pc-1") ||
+			second.Number <= first.Number {
 			t.Fatalf("after a device left: %+v", second)
 		}
 		check := file.Check{
@@ -82,14 +83,14 @@ func TestRevocationList(t *testing.T) {
 		w.want(w.manage(http.MethodDelete, "/"+id, ""), http.StatusOK, "")
 		third := w.revocations(second.Number)
 		if !slices.ContainsFunc(third.Revoked, func(e file.Revocation) bool {
-			return e.LicenseID == id && e.HardwareID == ""
+			return e.LicenseID == id && e.Device == ""
 		}) {
 			t.Errorf("after the license was deactivated: %+v", third)
 		}
 		w.update(id, `{"is_active":true}`)
 		fourth := w.revocations(second.Number)
 		if !slices.ContainsFunc(fourth.Reinstated, func(e file.Revocation) bool {
-			return e.LicenseID == id && e.HardwareID == ""
+			return e.LicenseID == id && e.Device == ""
 		}) {
 			t.Errorf("after it was reactivated: %+v", fourth)
 		}

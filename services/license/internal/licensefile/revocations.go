@@ -51,7 +51,10 @@ func (s *Revocations) List(ctx context.Context, since int) (list *file.Revocatio
 		Reinstated: []file.Revocation{},
 	}
 	for _, e := range entries {
-		shown := file.Revocation{LicenseID: e.LicenseID, HardwareID: e.HardwareID, Reason: e.Reason, Since: e.ChangedAt}
+		shown := file.Revocation{LicenseID: e.LicenseID, Reason: e.Reason, Since: e.ChangedAt}
+		if e.HardwareID != "" {
+			shown.Device = file.DeviceHash(e.LicenseID, e.HardwareID)
+		}
 		switch {
 		case e.Number <= since:
 		case e.Revoked:
