@@ -23,7 +23,8 @@ const pruneEvery = time.Hour
 // or one of them fails.
 func (c *Core) RunJobs(ctx context.Context, jobs ...Job) error {
 	g, ctx := errgroup.WithContext(ctx)
-	jobs = append(jobs, c.WhileWritable(c.relay), c.vouch, c.Every(pruneEvery, "prune the event log", c.prune))
+	jobs = append(jobs, c.WhileWritable(c.relay), c.vouch, c.Every(pruneEvery, "prune the event log", c.prune),
+		c.Every(pruneEvery, "update the statistics of the database", c.DB.Optimize))
 	if len(c.limiters) > 0 {
 		jobs = append(jobs, c.Every(ratelimit.PruneEvery, "prune rate limits", c.pruneLimits))
 	}

@@ -69,7 +69,7 @@ func (p *progress) behind(now time.Time) time.Duration {
 	case p.final >= 0:
 		return p.final
 	}
-	return now.Sub(p.oldest)
+	return max(0, now.Sub(p.oldest)) // the clock may have been set back
 }
 
 // Describe implements prometheus.Collector.

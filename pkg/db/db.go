@@ -151,6 +151,20 @@ func (d *DB) checkReadOnlyServer(ctx context.Context) error {
 	return nil // that it does not answer, Ping finds out
 }
 
+// Optimize has SQLite look at how much is in the tables that have grown, from which it chooses between indexes, as
+// PostgreSQL does by itself: without that it takes a value that most rows have for a rare one, and sorts them all. All
+// is looked at the first time in a process.
+//
+// https://sqlite.org/pragma.html#pragma_optimize
+func (d *DB) Optimize(ctx context.Context) error {
+	if d.engine == Postgres || d.readOnly {
+		return nil
+	}
+	return d.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("PRAGMA optimize = 0x10002").Error
+	})
+}
+
 // Stats are the figures of the pool that writes, for metrics.
 func (d *DB) Stats() sql.DBStats {
 	handle, err := d.write.DB()

@@ -23,11 +23,11 @@ func TrustClaimsFor(d time.Duration) (restore func()) {
 	return func() { defaultClaimTimes = before }
 }
 
-// MigrationsWaitFor sets for how long migrations of databases that are opened from now on wait for a lock, and the
-// pause before they wait again, until restore.
-func MigrationsWaitFor(d time.Duration) (restore func()) {
+// MigrationsWaitFor sets for how long migrations that begin from now on wait for a lock, how long each sixth time, and
+// the pause before they wait again (d), until restore.
+func MigrationsWaitFor(d, long time.Duration) (restore func()) {
 	before := migrationWaits
-	migrationWaits.lock, migrationWaits.pause = d, d
+	migrationWaits.lock, migrationWaits.long, migrationWaits.pause = d, long, d
 	return func() { migrationWaits = before }
 }
 

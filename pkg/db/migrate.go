@@ -82,7 +82,7 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	if err := d.noteChecksums(ctx, current, sums); err != nil {
 		return err
 	}
-	return d.patiently(ctx, source.Name, func() error {
+	return d.patiently(ctx, handle, source.Name, func() error {
 		results, err := provider.Up(ctx)
 		for _, r := range results {
 			d.log.InfoContext(ctx, "migrated", "source", source.Name, "version", r.Source.Version, "took", r.Duration)
@@ -91,27 +91,46 @@ func (d *DB) migrate(ctx context.Context, handle *sql.DB, source Migrations) err
 	})
 }
 
-// migrationWaits are how long a migration waits for a lock on a table, and the pause before it waits again. The first
-// is less than calls wait for a connection: behind the migration, statements on that table keep theirs.
-var migrationWaits = struct{ lock, pause time.Duration }{queueTime / 2, 5 * time.Second}
+// migrationWaits are how long a migration waits for a lock, and the pause before it waits again. The first is less than
+// calls wait for a connection: behind the migration, statements on that table keep theirs. In every sixth turn the
+// migration waits for longer than PostgreSQL's deadlock_timeout (1 s), because only then an autovacuum, which may take
+// hours, makes way for it.
+var migrationWaits = struct{ lock, long, pause time.Duration }{queueTime / 2, 1500 * time.Millisecond, 5 * time.Second}
 
 // patiently runs up beside older programs, which use the tables meanwhile, and take their locks in another order. What
 // keeps a table for long, such as a backup, is waited for in turns: behind a migration that waits all others wait, too.
-func (d *DB) patiently(ctx context.Context, source string, up func() error) error {
-	const perLine = 6
+func (d *DB) patiently(ctx context.Context, handle *sql.DB, source string, up func() error) error {
+	const round = 6
 	for try := 1; ; try++ {
-		err := retried(ctx, up)
+		wait := migrationWaits.lock
+		if try%round == 0 {
+			wait = migrationWaits.long
+		}
+		err := d.waitForLocks(ctx, handle, wait)
+		if err == nil {
+			err = retried(ctx, up)
+		}
 		if pgCode(err) != "55P03" { // lock_not_available
 			return err
 		}
-		if try%perLine == 1 {
-			d.log.WarnContext(ctx, "a migration waits for a table that a long transaction uses, such as a backup; "+
-				"what it had begun is undone, and it begins anew", "source", source, "tries", try, "error", err)
+		if try%round == 1 {
+			d.log.WarnContext(ctx, "a migration waits for a table that something uses for long, such as a backup or "+
+				"an autovacuum; what the migration had begun is undone, and it begins anew",
+				"source", source, "tries", try, "error", err)
 		}
 		if clock.Sleep(ctx, migrationWaits.pause) != nil {
 			return err
 		}
 	}
+}
+
+// waitForLocks sets for how long statements wait for a lock on the one connection that migrations use (pgMigrator.run).
+func (d *DB) waitForLocks(ctx context.Context, handle *sql.DB, wait time.Duration) error {
+	if d.engine != Postgres {
+		return nil
+	}
+	_, err := handle.ExecContext(ctx, fmt.Sprintf("SET lock_timeout = %d", wait.Milliseconds()))
+	return err
 }
 
 // provider also returns the checksums of what it provides.

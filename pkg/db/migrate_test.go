@@ -159,9 +159,53 @@ INSERT INTO a VALUES (1)`
 	}
 }
 
+// TestMigrateBesideAnAutovacuum: PostgreSQL has an autovacuum make way for a statement that has waited for a second,
+// and not for one that waits for less, however often. A transaction stands for it here, which ends as soon as it sees
+// such a wait.
+func TestMigrateBesideAnAutovacuum(t *testing.T) {
+	defer db.MigrationsWaitFor(20*time.Millisecond, time.Minute)()
+	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
+	steps := []string{"CREATE TABLE a (n integer)", "ALTER TABLE a ADD COLUMN m integer"}
+	d := testkit.Open(t, cfg, source("s", steps[:1]...))
+	reading, waited := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
+	end := sync.OnceFunc(func() { close(waited) })
+	defer end()
+	all.Go(func() {
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			err := tx.Exec("LOCK TABLE a IN SHARE UPDATE EXCLUSIVE MODE").Error
+			close(reading)
+			<-waited
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-reading
+	migrated, newer := make(chan error, 1), testkit.Open(t, cfg)
+	go func() { migrated <- newer.Migrate(t.Context(), source("s", steps...)) }()
+	testkit.Eventually(t, 20*time.Second, func() error {
+		var waiting bool
+		const waits = `SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE NOT l.granted AND a.datname = current_database()
+			AND a.query_start < clock_timestamp() - current_setting('deadlock_timeout')::interval)`
+		err := d.Read(t.Context()).Raw(waits).Scan(&waiting).Error
+		if err == nil && !waiting {
+			err = errors.New("no statement has waited for long enough")
+		}
+		return err
+	})
+	end()
+	if err := <-migrated; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestMigrateBesideALongTransaction: while it waits for a table, the others that use it go on.
 func TestMigrateBesideALongTransaction(t *testing.T) {
-	defer db.MigrationsWaitFor(200 * time.Millisecond)()
+	defer db.MigrationsWaitFor(200*time.Millisecond, 200*time.Millisecond)()
 	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
 	steps := []string{"CREATE TABLE a (n integer)", "ALTER TABLE a ADD COLUMN m integer"}
 	d := testkit.Open(t, cfg, source("s", steps[:1]...))

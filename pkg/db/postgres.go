@@ -61,7 +61,6 @@ func openPostgres(cfg Config) (*DB, error) {
 	}
 	migration := watched(conn)
 	migration.RuntimeParams["statement_timeout"] = "0"
-	migration.RuntimeParams["lock_timeout"] = fmt.Sprint(migrationWaits.lock.Milliseconds())
 	d := &DB{
 		engine:   Postgres,
 		readOnly: cfg.ReadOnly,
@@ -167,6 +166,7 @@ type pgMigrator struct {
 func (m pgMigrator) run(ctx context.Context, fn func(*sql.DB) error) error {
 	pool := stdlib.OpenDB(*m.conn)
 	defer func() { _ = pool.Close() }()
+	pool.SetMaxOpenConns(2) // the holder of the lock, and the one that migrates, which DB.waitForLocks sets up
 	// Closing this connection is what gives the lock back, whatever happens before.
 	holder, err := pool.Conn(ctx)
 	if err != nil {

@@ -62,6 +62,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
+	reader.SetConnMaxLifetime(time.Hour) // a connection that stays open does not see what Optimize finds later
 	d := &DB{engine: SQLite, readOnly: cfg.ReadOnly, log: cfg.Log, address: path, migrator: fileMigrator(path, writer)}
 	d.gates.write, d.gates.read = newGate(1), newGate(readers)
 	if d.write, err = open(sqlite.Dialector{Conn: pool{writer, d.gates.write}}); err == nil {

@@ -425,3 +425,25 @@ func TestVariablesAndLabels(t *testing.T) {
 		w.eventually(eventsv1.TypeDeviceUpdated)
 	})
 }
+
+// TestRecognizedAmongMany: what very many devices share tells none from another, and not all of them are looked at; a
+// device with its seat, and one by the component that is its own, are recognized all the same.
+func TestRecognizedAmongMany(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		id, key := w.with(`"max_devices":1,"device_match":"all"`)
+		mine := components("cpu", "disk", "board", "mine")
+		for i := range 30 {
+			former := fmt.Sprint("former-", i)
+			activated := w.post("activate", says(key, former, components("cpu", "disk", "board", former)))
+			w.want(activated, http.StatusCreated, "")
+			w.deactivate(id, former)
+		}
+		w.want(w.post("activate", says(key, "mine", mine)), http.StatusCreated, "")
+		w.want(w.post("validate", says(key, "mine-renamed", mine)), http.StatusOK, "")
+		other := w.post("validate", says(key, "other", components("cpu", "disk", "board", "other")))
+		w.want(other, http.StatusOK, "DEVICE_NOT_ACTIVATED")
+		w.deactivate(id, "mine-renamed")
+		w.want(w.post("activate", says(key, "mine-again", mine)), http.StatusCreated, "")
+		w.want(w.post("validate", says(key, "mine", mine)), http.StatusOK, "")
+	})
+}

@@ -62,7 +62,7 @@ func (a *Anomalies) Detect(ctx context.Context, licenseID string, d Detection) (
 	days := int(DayOf(d.To).Sub(DayOf(d.From))/(24*time.Hour)) + 1
 	w := Window{d.From, d.To, days}
 	score := ScoreOf(anomalies, now)
-	checked.TookMS = float64(a.Clock.Now().Sub(now).Microseconds()) / 1000
+	checked.TookMS = max(0, float64(a.Clock.Now().Sub(now).Microseconds())/1000) // the clock may be set back
 	return &Detected{
 		LicenseID: l.ID, GeneratedAt: now, Window: w, DataQuality: quality(w, int64(checked.Events), l.FirstEventAt),
 		Checked: checked, Anomalies: within(anomalies, d), New: created, RiskScore: score.Value, RiskLevel: score.Level,

@@ -25,9 +25,9 @@ const maxEntitlement = 64
 
 type leaseRequest struct {
 	deviceRequest
-	Entitlement string       `json:"entitlement" text:"identifier" empty:"no"`
+	Entitlement string       `json:"entitlement" text:"identifier"`
 	BorrowUntil jsonbody.End `json:"borrow_until"`
-	OperationID string       `json:"operation_id" text:"identifier" empty:"no"`
+	OperationID string       `json:"operation_id" text:"identifier"`
 }
 
 type leaseResponse struct {

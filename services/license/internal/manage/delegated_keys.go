@@ -51,7 +51,7 @@ type newMaster struct {
 	OperatingSystem string  `json:"operating_system" text:"identifier"`
 	Comment         string  `json:"comment" text:"identifier"`
 	LicenseID       *string `json:"license_id" text:"identifier" empty:"no"`
-	MasterKey       string  `json:"master_key" text:"identifier" empty:"no"`
+	MasterKey       string  `json:"master_key" text:"identifier"`
 }
 
 // Unsettable implements jsonbody.Unsettable.

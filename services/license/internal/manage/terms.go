@@ -60,7 +60,7 @@ func newTermsBody(t *licensing.Terms, now time.Time) termsBody {
 
 // nullableTerms are those whose null has a meaning.
 type nullableTerms struct {
-	LicenseType      jsonbody.Optional[string]        `json:"license_type" null:"ok" empty:"no"`
+	LicenseType      jsonbody.Optional[string]        `json:"license_type" null:"ok"`
 	MaxDevices       jsonbody.Optional[int]           `json:"max_devices" null:"ok"`
 	DurationDays     jsonbody.Optional[int]           `json:"duration_days" null:"ok"`
 	DurationMonths   jsonbody.Optional[int]           `json:"duration_months" null:"ok"`

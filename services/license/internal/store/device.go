@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -20,10 +22,12 @@ import (
 const (
 	// maxAliases is how many former hardware ids of a device stay known.
 	maxAliases = 5
-	// maxCandidates is how many devices are looked at to recognize one by its components, maxIdle how many seats of a
-	// license are freed in one transaction.
-	maxCandidates = 20
-	maxIdle       = 1000
+	// maxCandidates is how many devices that share a component are looked at to recognize one by its components, and
+	// how many of all of them are compared; maxSeatCandidates is how many devices with a seat are looked at besides.
+	maxCandidates     = 20
+	maxSeatCandidates = 100
+	// maxIdle is how many seats of a license are freed in one transaction.
+	maxIdle = 1000
 )
 
 // writeDevice writes what a change made of a device; known are those that were read, by the hardware ids that they had.
@@ -218,31 +222,45 @@ func (r *lockedReads) Named(hardwareID string) (*licensing.Device, error) {
 	return r.note(rows)[0], nil
 }
 
-// matching counts, for each device that shares a component, how many of the components named are known of it, and how
-// many of these are equal.
+// matching counts, for each candidate, how many of the components named are known of it, and how many of these are
+// equal. Candidates are some devices for each component, and the seats of a license that has few: what very many
+// devices of a license share tells none from another, and looking at all of them would let one license slow everybody
+// down.
 const matching = `SELECT c.device_id, count(*) AS compared, count(CASE WHEN c.hash IN @hashes THEN 1 END) AS equal
 	FROM device_components c JOIN devices d ON d.id = c.device_id
 	WHERE c.name IN @names AND c.device_id IN (
-		SELECT device_id FROM device_components WHERE hash IN @hashes AND license_id = @license)
+		SELECT id FROM (SELECT id FROM devices WHERE license_id = @license AND is_active LIMIT @seats) s%s)
 	GROUP BY c.device_id, d.is_active, d.last_seen_at
+	HAVING count(CASE WHEN c.hash IN @hashes THEN 1 END) > 0
 	ORDER BY d.is_active DESC, equal DESC, d.last_seen_at DESC LIMIT @limit`
+
+// sharing finds devices that share the component %d.
+const sharing = `
+		UNION SELECT device_id FROM (
+			SELECT device_id FROM device_components WHERE hash = @hash%d AND license_id = @license LIMIT @limit) h%[1]d`
 
 // Matching implements licensing.LockedReads.
 func (r *lockedReads) Matching(components map[string]string) ([]licensing.Match, error) {
 	names := slices.Sorted(maps.Keys(components))
+	values := map[string]any{
+		"names": names, "license": r.licenseID, "limit": maxCandidates, "seats": maxSeatCandidates,
+	}
 	var hashes [][]byte
+	var shared strings.Builder
 	for _, name := range names {
 		for _, mac := range r.ring.MACs(componentPurpose, componentData(name, components[name])) {
+			fmt.Fprintf(&shared, sharing, len(hashes))
+			values[fmt.Sprint("hash", len(hashes))] = mac.Sum[:]
 			hashes = append(hashes, mac.Sum[:])
 		}
 	}
+	values["hashes"] = hashes
 	var counts []struct {
 		DeviceID        string
 		Compared, Equal int
 	}
-	err := r.tx.Session(&gorm.Session{NewDB: true}).Raw(matching, map[string]any{
-		"hashes": hashes, "names": names, "license": r.licenseID, "limit": maxCandidates,
-	}).Scan(&counts).Error
+	statement := fmt.Sprintf(matching, shared.String())
+	err := r.tx.Session(&gorm.Session{NewDB: true}).Raw(statement, values).Scan(&counts).Error
 	if err != nil || len(counts) == 0 {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,9 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 	known = create(t, r, seats(1)).Key
 	const series = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) `
 	id, hash := `'00000000-0000-4000-8000-' || printf('%012x', i)`, `CAST(printf('%032d', i) AS blob)`
+	created := `strftime('%Y-%m-%d %H:%M:%f+00:00', ` + `?, '-' || i || ' seconds')`
 	if d.Engine() == db.Postgres {
+		created = `?::timestamptz - i * interval '1 second'`
 		id, hash = `('00000000-0000-4000-8000-' || lpad(to_hex(i), 12, '0'))::uuid`, `decode(md5(i::text), 'hex')`
 	}
 	end := `CASE WHEN i % 1000 = 2 THEN ` + cast(d, "?") + ` ELSE ` + cast(d, "?") + ` END`
@@ -41,7 +44,7 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 		'customer-' || (i % 1000),
 		(SELECT id FROM products LIMIT 1), 'standard', 5, 1, 24, i % 1000 <> 1, i % 10 = 0, '[]',
 		'{"order": "A-' || i || '", "shop": "web"}', 1, 0, true,
-		` + end + `, ` + end + `, 0, ` + cast(d, "?") + `, ` + cast(d, "?") + `, '', 0 FROM n`
+		` + end + `, ` + end + `, 0, ` + created + `, ` + cast(d, "?") + `, '', 0 FROM n`
 	devices := `INSERT INTO devices (id, license_id, hardware_id, name, os_name, os_version, app_version, is_active,
 		activated_at, activated_version) ` +
 		series + `SELECT ` + id + `, ` + id + `, 'hw-' || i, '', '', '', '', true, ` + cast(d, "?") + `, 1 FROM n`
@@ -60,6 +63,9 @@ func fill(t *testing.T, r *replica, d *db.DB) (known string) {
 		}
 		return nil
 	})
+	if err == nil {
+		err = d.Optimize(ctx)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +79,44 @@ func cast(d *db.DB, value string) string {
 	return value
 }
 
+// explain adds the plans of all queries that follow.
+func explain(t *testing.T, d *db.DB, plans *[]string) {
+	t.Helper()
+	add := func(tx *gorm.DB) {
+		if !tx.DryRun { // as a part of another query is
+			*plans = append(*plans, testkit.Plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars))
+		}
+	}
+	if err := d.Read(t.Context()).Callback().Query().After("gorm:query").Register("explain", add); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestListSortsFewLicenses: a page of a filter that most licenses pass does not sort them all.
+func TestListSortsFewLicenses(t *testing.T) {
+	each(t, func(t *testing.T, r *replica, d *db.DB) {
+		fill(t, r, d)
+		var plans []string
+		explain(t, d, &plans)
+		customers := "customer"
+		for name, f := range map[string]licensing.Filter{
+			"status active": {Status: licensing.StatusActive}, "search all": {Search: &customers}, "all": {},
+		} {
+			plans = nil
+			f.Page, f.PerPage = 1, 50
+			page, _, err := listed(r.store.List(t.Context(), f, noon))
+			if err != nil || len(page) != 50 || len(plans) < 2 {
+				t.Errorf("%s: %d licenses by %d queries (%v)", name, len(page), len(plans), err)
+			}
+			for _, p := range plans {
+				if strings.Contains(p, "TEMP B-TREE FOR ORDER BY") || strings.Contains(p, "Sort Key") {
+					t.Errorf("%s sorts:\n%s", name, p)
+				}
+			}
+		}
+	})
+}
+
 // TestListReadsIndexes: a filter that few of many licenses pass does not read them all.
 func TestListReadsIndexes(t *testing.T) {
 	each(t, func(t *testing.T, r *replica, d *db.DB) {
@@ -83,14 +127,7 @@ func TestListReadsIndexes(t *testing.T) {
 		}
 		each, text := many(d)/1000, func(s string) *string { return &s }
 		var plans []string
-		explain := func(tx *gorm.DB) {
-			if !tx.DryRun { // as a part of another query is
-				plans = append(plans, testkit.Plan(t, d, tx.Statement.SQL.String(), tx.Statement.Vars))
-			}
-		}
-		if err := d.Read(t.Context()).Callback().Query().After("gorm:query").Register("explain", explain); err != nil {
-			t.Fatal(err)
-		}
+		explain(t, d, &plans)
 		type row struct {
 			filter licensing.Filter
 			want   int

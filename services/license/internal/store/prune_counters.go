@@ -21,17 +21,20 @@ DELETE FROM counter_operations WHERE (license_id, operation_id) IN (
 DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
 	SELECT d.license_id, d.hardware_id, d.counter FROM counter_devices d
 	JOIN counters c ON c.license_id = d.license_id AND c.name = d.counter WHERE d.period < c.period LIMIT ?)`
-	// A device is known by its row, or by a lease where it needs no seat; leases that ended have an index of their own.
-	// The counter keeps the sum.
+	// A device is known by its row, or by a lease where it needs no seat. The leases of a license are read once, and
+	// not for each device: no index has those of one device that ended. The counter keeps the sum.
 	pruneForgotten = `
-DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
-	SELECT p.license_id, p.hardware_id, p.counter FROM counter_devices p WHERE
+WITH gone AS (
+	SELECT license_id, hardware_id FROM counter_devices p WHERE
 		NOT EXISTS (SELECT 1 FROM devices d WHERE d.license_id = p.license_id AND d.hardware_id = p.hardware_id)
-		AND NOT EXISTS (SELECT 1 FROM leases l
-			WHERE l.license_id = p.license_id AND l.hardware_id = p.hardware_id AND l.ending = '')
-		AND NOT EXISTS (SELECT 1 FROM leases l
-			WHERE l.license_id = p.license_id AND l.hardware_id = p.hardware_id AND l.ending <> '')
-	LIMIT ?)`
+), forgotten AS (
+	SELECT license_id, hardware_id FROM gone EXCEPT
+	SELECT license_id, hardware_id FROM leases WHERE license_id IN (SELECT license_id FROM gone) AND ending = '' EXCEPT
+	SELECT license_id, hardware_id FROM leases WHERE license_id IN (SELECT license_id FROM gone) AND ending <> ''
+)
+DELETE FROM counter_devices WHERE (license_id, hardware_id, counter) IN (
+	SELECT p.license_id, p.hardware_id, p.counter FROM counter_devices p
+	JOIN forgotten f ON f.license_id = p.license_id AND f.hardware_id = p.hardware_id LIMIT ?)`
 )
 
 // PruneCounters deletes, in small batches, operations and history whose time is over, and parts of devices from earlier
