@@ -24,22 +24,21 @@ func TestSnapshotsChangeNothing(t *testing.T) {
 		t.Run(slug(st.name), func(t *testing.T) {
 			sc := st.play()
 			obs := sc.ordered()
-			want := play(e, sc.license, obs)
-			for _, k := range []int{1, 7, 100} {
-				if diff := gocmp.Diff(want, playRestarting(t, e, sc.license, obs, k)); diff != "" {
-					t.Fatalf("restart after every %d events (-without +with):\n%s", k, diff)
-				}
+			if diff := gocmp.Diff(play(e, sc.license, obs), playRestarting(t, e, sc.license, obs)); diff != "" {
+				t.Errorf("with restarts (-without +with):\n%s", diff)
 			}
 		})
 	}
 }
 
-func playRestarting(t *testing.T, e Engine, l License, obs []Observation, k int) []Finding {
+// playRestarting restarts after each of the first events, when a state is small and most of it is new, and then after
+// each 17th: a number that no story's fleet, hours or turns share, so that in time it meets every kind of event.
+func playRestarting(t *testing.T, e Engine, l License, obs []Observation) []Finding {
 	t.Helper()
 	var s LicenseState
 	var out []Finding
 	for i, o := range obs {
-		if i%k == 0 {
+		if i < 500 || i%17 == 0 {
 			data, err := s.MarshalBinary()
 			if err != nil {
 				t.Fatal(err)
