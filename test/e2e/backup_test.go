@@ -18,6 +18,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	"github.com/latchkey-dev/latchkey/test/suite"
 )
 
 // TestBackupUnderLoad backs up while devices are activated, deletes everything, and restores: whatever was acknowledged
@@ -99,22 +100,23 @@ func (w *harness) directoryBackup() (backUp, restore func(folder string)) {
 
 func (w *harness) stopAll() {
 	w.Helper()
-	for _, p := range w.Processes {
-		if err := p.Stop(); err != nil {
-			w.Fatal(err)
-		}
+	if err := w.StopProcesses(); err != nil {
+		w.Fatal(err)
 	}
 }
 
-// startAll starts all processes at the same time, because any order must do.
-func (w *harness) startAll() {
+// startAll starts all processes, or these, at the same time, because any order must do.
+func (w *harness) startAll(these ...*suite.Process) {
 	w.Helper()
-	for _, p := range w.Processes {
+	if these == nil {
+		these = w.Processes
+	}
+	for _, p := range these {
 		if err := p.Start(); err != nil {
 			w.Fatal(err)
 		}
 	}
-	for _, p := range w.Processes {
+	for _, p := range these {
 		if err := p.Await(context.WithoutCancel(w.Context())); err != nil { // of a cleanup, too
 			w.Fatal(err)
 		}

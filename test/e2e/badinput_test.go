@@ -328,9 +328,10 @@ func (b *attacker) members(op operation) {
 			if accepts(schema, value) {
 				continue
 			}
-			for _, id := range []string{b.victim, unknownID} { // 400 comes before 404
-				body := replaced(op, name, value)
-				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, b.at(op, id), body), op.badBody(body))
+			body := replaced(op, name, value)
+			urls := slices.Compact([]string{b.at(op, b.victim), b.at(op, unknownID)}) // 400 comes before 404
+			for _, url := range urls {
+				b.refused(op, fmt.Sprintf("%s = %.40s", name, value), b.send(op, url, body), op.badBody(body))
 			}
 		}
 		for _, value := range never {

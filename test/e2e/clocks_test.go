@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -61,14 +60,8 @@ func (w *harness) jump(by time.Duration) {
 func (w *harness) stopWhileSetBack() {
 	w.Helper()
 	w.setClocks(14 * day)
-	var all sync.WaitGroup
-	for _, p := range w.Processes {
-		all.Go(func() {
-			if err := p.Stop(); err != nil {
-				w.Error(err)
-			}
-		})
-	}
+	stopped := make(chan error)
+	go func() { stopped <- w.StopProcesses() }()
 	for _, p := range w.Processes {
 		for _, url := range p.URLs {
 			w.eventually(func() error {
@@ -80,7 +73,9 @@ func (w *harness) stopWhileSetBack() {
 		}
 	}
 	w.setClocks(0)
-	all.Wait()
+	if err := <-stopped; err != nil {
+		w.Error(err)
+	}
 }
 
 // TestClocksApart: replicas whose clocks are apart by seconds are one suite. One that is further off is refused by its

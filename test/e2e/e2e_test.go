@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,11 +79,18 @@ func TestMain(m *testing.M) {
 		_ = flag.Set("test.parallel", sideBySide) // a number, as it wants
 	}
 	code := m.Run()
+	var ends sync.WaitGroup
+	var unwell atomic.Bool
 	for _, s := range slices.Concat(embedded.all, processes.all) {
-		if err := s.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "e2e: a suite did not end well:", err)
-			code = 1
-		}
+		ends.Go(func() {
+			if err := s.Stop(); err != nil {
+				fmt.Fprintln(os.Stderr, "e2e: a suite did not end well:", err)
+				unwell.Store(true)
+			}
+		})
+	}
+	if ends.Wait(); unwell.Load() {
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -185,7 +193,7 @@ func (a answer) code() string { code, _ := a.body["error_code"].(string); return
 
 func (a answer) text(member string) string { s, _ := a.body[member].(string); return s }
 
-var client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // try makes a call; err is a failure to get an answer at all.
 func try(method, url, body string, headers ...string) (answer, error) {

@@ -22,8 +22,7 @@ type flooder struct {
 	// app has the credentials that applications are shipped with, spent others whose calls are used up; now are those
 	// in use.
 	app, spent, now application
-	// many is how many calls a part of a flood has; last counts them all, asked the requests that they are made of.
-	many        int
+	// last counts all calls of the floods, asked the requests that they are made of.
 	last, asked *int
 	// marked is a license that is used by those who look at what a flood left, so many times.
 	marked, markedKey string
@@ -46,9 +45,9 @@ type held struct {
 	guarded []operation
 }
 
-func newFlooder(w *harness, many int) *flooder {
+func newFlooder(w *harness) *flooder {
 	w.Helper()
-	f := &flooder{harness: w, many: many, last: new(int), asked: new(int), marks: new(int)}
+	f := &flooder{harness: w, last: new(int), asked: new(int), marks: new(int)}
 	f.app, f.spent = f.application(`{"per_minute":0,"per_hour":0,"per":"address"}`, `{"per_minute":0,"per_hour":0}`),
 		f.application(`{"per_minute":1,"per_hour":1,"per":"key"}`, `{"per_minute":1,"per_hour":1}`)
 	f.now = f.app

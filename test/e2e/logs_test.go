@@ -121,7 +121,7 @@ func (w *harness) unreadable(service, secret string) {
 		if err != nil {
 			w.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(conn, request); err != nil {
 			w.Error(err)
 		}

@@ -55,10 +55,10 @@ func with(settings map[string]string, pairs ...string) map[string]string {
 	return changed
 }
 
-// run runs a program that the suite has built to its end, within a minute.
+// run runs a program that the suite has built to its end.
 func (w *harness) run(settings map[string]string, program string, args ...string) (output string, code int) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "../../bin/"+program, args...)
 	for name, value := range settings {

@@ -63,9 +63,7 @@ func TestStartOrders(t *testing.T) {
 	} {
 		w.stopAll()
 		for _, service := range order {
-			for _, p := range w.replicas(service) {
-				w.restart(p.Name)
-			}
+			w.startAll(w.replicas(service)...)
 		}
 		w.works()
 	}

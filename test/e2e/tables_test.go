@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	_ "modernc.org/sqlite" // the driver to look into the files of the embedded suite
@@ -13,20 +14,20 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 )
 
-// everyRow has see look at each row of all tables of the services, which are named service.table. A row is good until
-// see returns.
-func (w *harness) everyRow(see func(table string, row [][]byte)) {
+// everyRow has see look at each row of all tables of the services, which are named service.table, or of those whose
+// names end so. A row is good until see returns.
+func (w *harness) everyRow(see func(table string, row [][]byte), end ...string) {
 	w.Helper()
 	if !w.embedded {
-		w.rowsInPostgres(see)
+		w.rowsInPostgres(strings.Join(end, ""), see)
 		return
 	}
 	for _, service := range app.Services() {
-		w.rowsInFile(service, see)
+		w.rowsInFile(service, strings.Join(end, ""), see)
 	}
 }
 
-func (w *harness) rowsInPostgres(see func(table string, row [][]byte)) {
+func (w *harness) rowsInPostgres(end string, see func(table string, row [][]byte)) {
 	w.Helper()
 	conn, err := pgx.Connect(w.Context(), w.Postgres.URL)
 	if err != nil {
@@ -41,6 +42,9 @@ func (w *harness) rowsInPostgres(see func(table string, row [][]byte)) {
 		w.Fatal(names, err)
 	}
 	for _, name := range names {
+		if !strings.HasSuffix(name, end) {
+			continue
+		}
 		rows, _ := conn.Query(w.Context(), "SELECT * FROM "+name)
 		for rows.Next() {
 			see(name, rows.RawValues())
@@ -51,7 +55,7 @@ func (w *harness) rowsInPostgres(see func(table string, row [][]byte)) {
 	}
 }
 
-func (w *harness) rowsInFile(service string, see func(table string, row [][]byte)) {
+func (w *harness) rowsInFile(service, end string, see func(table string, row [][]byte)) {
 	w.Helper()
 	file, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "latchkey-data", service+".db")+
 		"?mode=ro&_pragma=busy_timeout(10000)")
@@ -67,7 +71,9 @@ func (w *harness) rowsInFile(service string, see func(table string, row [][]byte
 		w.Fatalf("%s has no tables", service)
 	}
 	for _, name := range names {
-		w.rows(file, `SELECT * FROM "`+name+`"`, func(row [][]byte) { see(service+"."+name, row) })
+		if table := service + "." + name; strings.HasSuffix(table, end) {
+			w.rows(file, `SELECT * FROM "`+name+`"`, func(row [][]byte) { see(table, row) })
+		}
 	}
 }
 

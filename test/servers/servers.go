@@ -26,8 +26,8 @@ type Options struct {
 }
 
 // startTimeout bounds a start including the wait for the first answer. A RabbitMQ node takes six seconds on an idle
-// computer.
-const startTimeout = 90 * time.Second
+// computer, on a busy one minutes.
+const startTimeout = 10 * time.Minute
 
 // attempts to start a server on new ports, when another process was quicker to take one.
 const attempts = 3

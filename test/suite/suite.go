@@ -103,10 +103,7 @@ func (s *Suite) start(ctx context.Context) (err error) {
 // Stop asks every process to end, ends the servers, and removes all data. It fails when a process did not end by
 // itself.
 func (s *Suite) Stop() error {
-	var errs []error
-	for _, p := range slices.Backward(s.Processes) {
-		errs = append(errs, p.Stop())
-	}
+	errs := []error{s.StopProcesses()}
 	s.closeLinks()
 	if s.RabbitMQ != nil {
 		errs = append(errs, s.RabbitMQ.Stop())
@@ -118,6 +115,16 @@ func (s *Suite) Stop() error {
 		errs = append(errs, s.group.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// StopProcesses asks all processes to end at the same time, because any order must do: each goes on answering for the
+// drain delay.
+func (s *Suite) StopProcesses() error {
+	stops := make([]func() error, len(s.Processes))
+	for i, p := range s.Processes {
+		stops[i] = p.Stop
+	}
+	return together(stops...)
 }
 
 // Process returns the named process. In the embedded suite every service is the same process.
@@ -209,8 +216,8 @@ func together(functions ...func() error) error {
 	return errors.Join(errs...)
 }
 
-// startTimeout bounds the start of the processes.
-const startTimeout = 90 * time.Second
+// startTimeout bounds the start of the processes: it takes seconds, on a busy computer minutes.
+const startTimeout = 10 * time.Minute
 
 // hostEnviron is what the processes see of our own environment; the settings of whoever runs the suite must not reach
 // them.
