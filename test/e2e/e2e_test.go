@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -223,6 +224,19 @@ func tryBy(client *http.Client, method, url, body string, headers ...string) (an
 	d := json.NewDecoder(bytes.NewReader(a.raw))
 	_ = d.Decode(&a.body) // answers that are no object have no members
 	return a, nil
+}
+
+// insist makes a call again, under one Idempotency-Key, while it is refused for now: services that get too little of
+// the computer shed load.
+func insist(method, url, body string, headers ...string) (answer, error) {
+	headers = append(slices.Clone(headers), "Idempotency-Key", rand.Text())
+	for deadline := time.Now().Add(patience); ; pause(20 * time.Millisecond) {
+		a, err := try(method, url, body, headers...)
+		again := err == nil && (a.status == http.StatusServiceUnavailable || a.code() == "IDEMPOTENCY_KEY_IN_USE")
+		if !again || time.Now().After(deadline) {
+			return a, err
+		}
+	}
 }
 
 // call makes a call that must be answered.
