@@ -185,6 +185,7 @@ func (s *Suite) settings(service string, peers map[string]string) []string {
 	settings := []string{
 		"LATCHKEY_ENV=production",
 		"LATCHKEY_DRAIN_DELAY=500ms",
+		"LATCHKEY_START_TIMEOUT=5m", // on a busy computer a broker takes its time
 		"LATCHKEY_DATABASE_URL=" + s.Postgres.URL,
 		"LATCHKEY_AMQP_URL=" + s.RabbitMQ.URL,
 		"LATCHKEY_INTERNAL_KEY=" + s.internalKey(service),
