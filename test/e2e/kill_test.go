@@ -96,12 +96,16 @@ func TestKillLicenseDuringRenewals(t *testing.T) {
 // twice.
 func TestKillLicenseDuringABulkChange(t *testing.T) {
 	each(t, func(w *harness) {
-		const many = 4000
+		const many, batch = 4000, 250
 		customer := fmt.Sprintf("kill bulk %d", time.Now().UnixNano())
 		row := fmt.Sprintf(`{"customer_id":%q,"expires_at":"2100-01-01T00:00:00Z"}`, customer)
-		for range many / 1000 {
-			rows := strings.TrimSuffix(strings.Repeat(row+",", 1000), ",")
-			w.want(w.admin(http.MethodPost, "/licenses/bulk-create", `{"licenses":[`+rows+`]}`), http.StatusCreated, "")
+		for range many / batch {
+			rows := strings.TrimSuffix(strings.Repeat(row+",", batch), ",")
+			a, err := insist(http.MethodPost, w.AdminURL+"/api/v1/admin/licenses/bulk-create",
+				`{"licenses":[`+rows+`]}`, "X-Admin-API-Key", w.AdminAPIKey)
+			if err != nil || a.status != http.StatusCreated {
+				t.Fatal(a.status, string(a.raw), err)
+			}
 		}
 		list := "/licenses?customer_id=" + url.QueryEscape(customer)
 		done := make(chan bool)
