@@ -182,7 +182,7 @@ func goTest(ctx context.Context, t *tally, plan testPlan, g *ground) (int, error
 		argv = append(argv, "-race", "-gcflags=modernc.org/...=-race=false -d=checkptr=0")
 	}
 	if !slices.ContainsFunc(plan.arguments, isFlag("timeout")) {
-		argv = append(argv, "-timeout=30m")
+		argv = append(argv, "-timeout=2h") // a package takes minutes, on a busy computer half an hour
 	}
 	// Go keeps the results of tests, and does not see that a page or a program of another module changed, which they
 	// read and start.
