@@ -321,7 +321,10 @@ func TestLicenseSpringUsersOfOneEmail(t *testing.T) {
 		namesake := w.users(http.MethodPost, "", `{"product":"studio","customer_id":"other","email":"ada@example.com",`+
 			`"initial_password":"another horse"}`)
 		w.must(namesake, http.StatusCreated)
-		other, _ := w.assigned(namesake.body["user_id"].(string))
+		of := w.manage(http.MethodPost, "", `{"customer_id":"other","product":"studio","max_devices":40}`)
+		w.must(of, http.StatusCreated)
+		other := of.body["license_id"].(string)
+		w.want(w.manage(http.MethodPut, "/"+other+"/users/"+namesake.body["user_id"].(string), ""), http.StatusOK, "")
 		if got := s.object(check("pc")); got["id"] != made["id"] {
 			t.Errorf("checked %v, want %v", got["id"], made["id"])
 		}

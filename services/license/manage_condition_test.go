@@ -51,7 +51,9 @@ func (w *world) conditioned(path, name string) string {
 	enrollment := w.manage(http.MethodPost, "/"+id+"/enrollment-keys", `{"label":"b"}`)
 	w.must(enrollment, http.StatusCreated)
 	if strings.Contains(path, "/users/") {
-		id, _ = w.with(`"product":"studio"`)
+		of := w.manage(http.MethodPost, "", `{"customer_id":"`+name+`","product":"studio"}`)
+		w.must(of, http.StatusCreated)
+		id = of.body["license_id"].(string)
 	}
 	return strings.NewReplacer("{license_id}", id, "{user_id}", user.body["user_id"].(string),
 		"{group_id}", group.body["group_id"].(string), "{customer_id}", name, "{code}", name, "{name}", name,

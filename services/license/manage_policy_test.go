@@ -95,6 +95,36 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	})
 }
 
+// TestATrialPolicyIsNotOver: its trials would have ended when they are made. One that is over by now takes other
+// changes.
+func TestATrialPolicyIsNotOver(t *testing.T) {
+	eachWorld(t, func(w *world) {
+		refused := func(got answer) {
+			w.t.Helper()
+			w.want(got, http.StatusBadRequest, "VALIDATION_ERROR")
+			fields, _ := got.body["details"].(map[string]any)["fields"].(map[string]any)
+			if told, _ := fields["expires_at"].(string); !strings.Contains(told, "is over") {
+				w.t.Errorf("told %s", got.raw)
+			}
+		}
+		today := w.clock.Now().Format(time.DateOnly)
+		past, soon := `"expires_at":"2020-01-01"`, fmt.Sprintf(`"expires_at":%q`, today) // the end of the day
+		refused(w.policies("POST", "", `{"code":"over","is_trial":true,`+past+`}`))
+		refused(w.policies("POST", "", `{"code":"over","is_trial":true,"duration_days":14,`+past+`}`))
+		w.want(w.policies("POST", "", `{"code":"trial","product":"default","is_trial":true,`+soon+`}`), http.StatusCreated, "")
+		w.want(w.policies("POST", "", `{"code":"sold",`+past+`}`), http.StatusCreated, "")
+		refused(w.policies("PATCH", "/trial", `{`+past+`}`))
+		refused(w.policies("PATCH", "/sold", `{"is_trial":true}`))
+		w.clock.Advance(24 * time.Hour)
+		w.want(w.policies("PATCH", "/trial", `{"name":"x","is_trial":true,`+soon+`}`), http.StatusOK, "")
+		refused(w.policies("PATCH", "/trial", `{`+past+`}`))
+		s := w.licenseSpring("")
+		s.refused(s.trial("default", "ada@example.com"), 400, "trial_not_allowed")
+		w.want(w.policies("PATCH", "/trial", `{"expires_at":null,"duration_days":14}`), http.StatusOK, "")
+		s.object(s.trial("default", "ada@example.com"))
+	})
+}
+
 // TestATrialPolicyEnds: whoever asks for a trial gets what the policy says, so it may not say "for ever".
 func TestATrialPolicyEnds(t *testing.T) {
 	eachWorld(t, func(w *world) {

@@ -45,6 +45,7 @@ func TestRefusalsOfUsersAreToldOf(t *testing.T) {
 		w.must(of, http.StatusCreated)
 		theirs := of.body["license_id"].(string)
 		refused(errcode.UserNotAssigned, map[string]any{"license_id": theirs}, "")
+		w.want(w.manage(http.MethodPatch, "/"+theirs, `{"customer_id":"acme"}`), http.StatusOK, "")
 		w.want(w.manage(http.MethodPut, "/"+theirs+"/users/"+user, ""), http.StatusOK, "")
 		w.want(w.users(http.MethodPatch, "/"+user, `{"is_locked":true}`), http.StatusOK, "")
 		refused(errcode.UserLocked, map[string]any{"license_id": theirs}, theirs)

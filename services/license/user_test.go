@@ -254,6 +254,13 @@ func TestBadUsers(t *testing.T) {
 			}
 		}
 		w.want(w.manage(http.MethodPut, "/"+plain+"/users/"+user, ""), http.StatusBadRequest, errcode.ValidationError)
+		theirs := w.manage(http.MethodPost, "", `{"customer_id":"other","product":"studio"}`)
+		w.must(theirs, http.StatusCreated)
+		foreign := w.manage(http.MethodPut, "/"+theirs.body["license_id"].(string)+"/users/"+user, "")
+		w.want(foreign, http.StatusBadRequest, errcode.ValidationError)
+		if !strings.Contains(foreign.raw, "different customers") {
+			w.t.Errorf("a license of another customer: %s", foreign.raw)
+		}
 		w.want(w.manage(http.MethodPut, "/"+plain+"/users/nonsense", ""), http.StatusNotFound, errcode.UserNotFound)
 		w.want(w.users(http.MethodGet, "/nonsense", ""), http.StatusNotFound, errcode.UserNotFound)
 		w.want(w.users(http.MethodPatch, "/"+user, `{"name":"x"}`, "If-Match", `"9"`), http.StatusPreconditionFailed,

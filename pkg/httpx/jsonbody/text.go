@@ -1,6 +1,7 @@
 package jsonbody
 
 import (
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -14,15 +15,25 @@ func Identifier(s string) string { return licensefile.Identifier(s) }
 // BadTime is the problem of text that ParseTime does not take.
 const BadTime = "must be a time as in 2026-01-31T12:00:00Z, or a date as in 2026-01-31"
 
-// ParseTime reads RFC 3339, or a date alone as its midnight in UTC. The result is in UTC and cut to the microsecond, of
-// a year from 1 to 9999.
+// ParseTime reads RFC 3339 with T and Z, or a date alone as its midnight in UTC. The result is in UTC and cut to the
+// microsecond, of a year from 1 to 9999.
 func ParseTime(s string) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := time.Parse(time.RFC3339, s)
+	ok := err == nil && isStrict(s)
 	if err != nil {
 		t, err = time.Parse(time.DateOnly, s)
+		ok = err == nil
 	}
 	t = t.UTC().Truncate(time.Microsecond)
-	return t, err == nil && t.Year() >= 1 && t.Year() <= 9999
+	return t, ok && t.Year() >= 1 && t.Year() <= 9999
+}
+
+// isStrict tells whether what time.Parse took by RFC3339 is that: it also takes an hour of one digit, a comma before
+// the fraction, and offsets beyond 23:59.
+func isStrict(s string) bool {
+	zone := s[len(s)-len("00:00"):]
+	return s[len("2006-01-02T1")] != ':' && !strings.Contains(s, ",") &&
+		(strings.HasSuffix(s, "Z") || zone[:2] <= "23" && zone[3:] <= "59")
 }
 
 // EmptyText is the problem of text that is empty, which is not the same as absent.

@@ -63,6 +63,44 @@ func TestEmptyIsNotAbsent(t *testing.T) {
 	}
 }
 
+// TestTimesAreThoseOfTheRFC: time.Parse alone takes more than RFC 3339, and years that the databases do not.
+func TestTimesAreThoseOfTheRFC(t *testing.T) {
+	for given, want := range map[string]string{
+		"2026-01-31T09:08:07Z": "2026-01-31T09:08:07Z", "2026-01-31T09:08:07.5Z": "2026-01-31T09:08:07.5Z",
+		"2026-01-31T09:08:07.123456789Z": "2026-01-31T09:08:07.123456Z",
+		"2026-01-31T09:08:07+00:00":      "2026-01-31T09:08:07Z", "2026-01-31T09:08:07-00:00": "2026-01-31T09:08:07Z",
+		"2026-01-31T09:08:07+23:59": "2026-01-30T09:09:07Z", "2026-01-31T09:08:07.5-23:59": "2026-02-01T09:07:07.5Z",
+		"2028-02-29": "2028-02-29T00:00:00Z", "0001-01-01T00:00:00Z": "0001-01-01T00:00:00Z",
+		"9999-12-31T23:59:59Z": "9999-12-31T23:59:59Z",
+		// Hours of one digit, commas and offsets that time.Parse takes.
+		"2026-01-31T9:08:07Z": "", "2026-01-31T9:08:07+01:00": "", "2026-01-31T9:08:07.5Z": "",
+		"2026-01-31T09:08:07,5Z": "", "2026-01-31T09:08:07,5+01:00": "", "2026-01-31T09:08:07+24:00": "",
+		"2026-01-31T09:08:07-24:00": "", "2026-01-31T09:08:07+23:60": "", "2026-01-31T09:08:07+00:60": "",
+		"2026-01-31T09:08:07+24:60": "", "2026-01-31T09:08:07.5+24:00": "",
+		// Years that are none in UTC.
+		"0000-12-31T23:59:59Z": "", "0001-01-01T00:30:00+01:00": "", "9999-12-31T23:30:00-01:00": "", "0000-01-01": "",
+		// What is no time either way.
+		"2026-01-31t09:08:07z": "", "2026-01-31 09:08:07Z": "", "2026-01-31T09:08Z": "", "2026-01-31T09:08:07": "",
+		"2026-01-31T09:08:07+0100": "", "2026-01-31T09:08:07+01": "", "2026-01-31T24:00:00Z": "",
+		"2026-01-31T09:08:60Z": "", "2026-02-29T09:08:07Z": "", "2026-1-31": "", "2026-02-29": "", "2026-01-31Z": "",
+		"2026-01-31T09:08:07.Z": "", " 2026-01-31": "", "1767225600": "", "Z": "", "": "",
+	} {
+		var got struct {
+			At  time.Time  `json:"at"`
+			End *time.Time `json:"end" time:"end"`
+		}
+		parsed, ok := ParseTime(given)
+		err := Decode([]byte(`{"at":"`+given+`"}`), &got)
+		if ok != (want != "") || ok && parsed.Format(time.RFC3339Nano) != want || (err == nil) != ok ||
+			ok && !got.At.Equal(parsed) {
+			t.Errorf("%q: %v, %t, %v", given, parsed, ok, err)
+		}
+		if _, isEnd := ParseEnd(given); isEnd != ok {
+			t.Errorf("%q as an end: %t", given, isEnd)
+		}
+	}
+}
+
 func TestDateAsAnEnd(t *testing.T) {
 	type dates struct {
 		Start time.Time           `json:"starts_at"`

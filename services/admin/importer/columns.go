@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 )
 
 // column is what a cell says of a license: a member of one of the objects that make it up.
@@ -122,18 +124,19 @@ func readBool(text string) (any, string) {
 	return nil, "must be true or false"
 }
 
-// timeForms are those in which databases and spreadsheets write times beside RFC 3339; without a zone they are UTC.
-var timeForms = []string{
-	time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05",
-}
-
+// readTime reads RFC 3339, and what databases and spreadsheets write: a blank for the T, an hour of one digit, and
+// without a zone UTC.
 func readTime(text string) (any, string) {
 	if _, err := time.Parse(time.DateOnly, text); err == nil {
 		return text, ""
 	}
-	for _, form := range timeForms {
-		if t, err := time.Parse(form, text); err == nil {
-			return t.UTC().Format(time.RFC3339Nano), ""
+	day, hours, _ := strings.Cut(strings.Replace(text, " ", "T", 1), "T")
+	if strings.Index(hours, ":") == 1 {
+		hours = "0" + hours
+	}
+	for _, zone := range []string{"", "Z"} {
+		if t, ok := jsonbody.ParseTime(day + "T" + hours + zone); ok {
+			return t.Format(time.RFC3339Nano), ""
 		}
 	}
 	return nil, "must be a date as 2027-01-31, or a time as 2027-01-31T12:00:00Z"

@@ -22,6 +22,7 @@ func TestOneWrongLine(t *testing.T) {
 		"the last":          {first + "\n" + second + "\nKEY-00001,,many,,c", "2 3 4", "", nil},
 		"that contradicts":  {first + "\nKEY-00001,,2,,b", "2 3", "", nil},
 		"of too many cells": {"KEY-00001,acme,1,1,2026-12-31,a\n" + second, "2 3", "", nil},
+		"of another day":    {"KEY-00001,acme,1,2026-12-31 12:00:00+24:00,a\n" + second, "2 3", "", nil},
 		"not in UTF-8":      {"KEY-00001,acme,1,2026-12-31,\xff\n" + second, "2 3", "", nil},
 		"a quote":           {"KEY-00001,\"acme\"s,1,2026-12-31,a\n" + second, "2 3", "", nil},
 		"an open quote":     {"KEY-00000,\"acme,1,\n" + first + "\nKEY-x,\"x\n" + second, "2 5", "", nil},

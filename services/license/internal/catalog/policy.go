@@ -67,7 +67,7 @@ func (s *Policies) Create(ctx context.Context, by *licensing.Actor, n NewPolicy)
 	if n.check(problems); len(problems) > 0 {
 		return Policy{}, problems.Err()
 	}
-	if err := p.apply(&n.PolicyChange); err != nil {
+	if err := p.apply(&n.PolicyChange, now); err != nil {
 		return Policy{}, err
 	}
 	err := s.Store.CreatePolicy(ctx, p, []proto.Message{
@@ -90,8 +90,8 @@ func (s *Policies) Update(
 		if err := licensing.CheckVersion(version, p.Version); err != nil {
 			return nil, err
 		}
-		before := p.auditView()
-		if err := p.apply(&change); err != nil {
+		before, now := p.auditView(), s.Clock.Now()
+		if err := p.apply(&change, now); err != nil {
 			return nil, err
 		}
 		was, is := audit.Changes(before, p.auditView())
@@ -99,7 +99,7 @@ func (s *Policies) Update(
 			return nil, nil
 		}
 		p.Version++
-		p.UpdatedAt = s.Clock.Now()
+		p.UpdatedAt = now
 		return []proto.Message{
 			&eventsv1.PolicyUpdated{Policy: p.snapshot(), Changed: slices.Sorted(maps.Keys(is))},
 			audited(by, "policy.update", was, withCode(is, "code", p.Code)),
@@ -128,9 +128,9 @@ func (c *PolicyChange) check(problems map[string]string) {
 	c.PolicyProblems(problems)
 }
 
-func (p *Policy) apply(c *PolicyChange) error {
+func (p *Policy) apply(c *PolicyChange, now time.Time) error {
 	set(&p.Name, c.Name)
-	return p.Apply(&c.TermsChange)
+	return p.Apply(&c.TermsChange, now)
 }
 
 func (p *Policy) snapshot() *eventsv1.Policy {

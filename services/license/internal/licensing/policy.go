@@ -31,7 +31,7 @@ func (c *TermsChange) PolicyProblems(problems map[string]string) {
 }
 
 // Apply changes the terms of the policy. Errors: VALIDATION_ERROR where they contradict one another.
-func (p *Policy) Apply(c *TermsChange) error {
+func (p *Policy) Apply(c *TermsChange, now time.Time) error {
 	before := p.Terms
 	p.Terms.apply(c)
 	if c.ExpiresAt.Present {
@@ -41,6 +41,9 @@ func (p *Policy) Apply(c *TermsChange) error {
 	p.contradictions(problems, &before)
 	if p.endlessTrial() && !before.endlessTrial() { // one that was accepted earlier stays
 		problems["is_trial"] = endlessTrial
+	}
+	if p.TrialsOver(now) && !(before.IsTrial && before.ExpiresAt.Equal(p.ExpiresAt)) {
+		problems["expires_at"] = endedTrial
 	}
 	return problems.Err()
 }

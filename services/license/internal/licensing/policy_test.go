@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"testing"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
@@ -20,7 +21,7 @@ func TestAnEndlessTrialPolicyThatIsThereChanges(t *testing.T) {
 		{"an end", TermsChange{DurationDays: Some(14)}, false},
 		{"no end", TermsChange{DurationDays: Null[int]()}, true},
 	} {
-		if err := old.Apply(&step.change); (err != nil) != step.refused ||
+		if err := old.Apply(&step.change, time.Time{}); (err != nil) != step.refused ||
 			err != nil && apierr.From(err).Kind != apierr.Invalid {
 			t.Errorf("%s: %v", step.name, err)
 		}

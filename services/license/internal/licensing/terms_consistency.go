@@ -3,6 +3,7 @@ package licensing
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
@@ -11,6 +12,9 @@ const neverUsable = "starts_at must be before expires_at, or the license can nev
 
 const endlessTrial = "a policy that makes trials needs duration_days, duration_months or expires_at, or a counter " +
 	"with a limit and without reset, or its trials never end"
+
+const endedTrial = "is over, and each trial of this policy would have ended when it is made; send a time ahead, or " +
+	"null and duration_days or duration_months"
 
 // contradictions notes which members of changed terms contradict one another, by their public names. What
 // was contradictory before the change stays: it was accepted earlier.
@@ -41,6 +45,11 @@ func (t *Terms) endsBeforeStart() bool {
 // give a license such terms; a policy would give them to everybody who asks for a trial.
 func (t *Terms) endlessTrial() bool {
 	return t.IsTrial && !t.hasDuration() && t.ExpiresAt.IsZero() && !slices.ContainsFunc(t.Counters, ends)
+}
+
+// TrialsOver tells that the terms make trials that have ended when they are made.
+func (t *Terms) TrialsOver(now time.Time) bool {
+	return t.IsTrial && !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(now)
 }
 
 // ends tells that nothing is left of a counter one day.
