@@ -29,9 +29,6 @@ func (s *Store) History(ctx context.Context, l *usage.License, w usage.Window) (
 		return nil, err
 	}
 	h.Days = days
-	if h.Devices, err = s.devices(ctx, l.ID); err != nil {
-		return nil, err
-	}
 	h.Use = usage.NewDeviceUse()
 	if err = s.deviceUses(ctx, []string{l.ID}, w, func(_ string, u *usage.DeviceUse) { h.Use = u }); err != nil {
 		return nil, err
@@ -70,22 +67,26 @@ func (s *Store) Days(ctx context.Context, licenseID string, from time.Time) ([]u
 	return days, nil
 }
 
-func (s *Store) devices(ctx context.Context, licenseID string) ([]usage.Device, error) {
-	var rows []deviceRow
-	err := s.db.Read(ctx).Table("devices").Where("license_id = ?", licenseID).Order("hardware_id").
-		Find(&rows).Error
+// Devices implements usage.Store.
+func (s *Store) Devices(ctx context.Context, licenseID string, each func(*usage.Device)) error {
+	tx := s.db.Read(ctx)
+	rows, err := tx.Table("devices").Where("license_id = ?", licenseID).Rows()
 	if err != nil {
-		return nil, db.Error(fmt.Errorf("read devices: %w", err))
+		return db.Error(fmt.Errorf("read devices: %w", err))
 	}
-	devices := make([]usage.Device, len(rows))
-	for i := range rows {
-		d, err := rows[i].device()
-		if err != nil {
-			return nil, err
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var r deviceRow
+		if err := tx.ScanRows(rows, &r); err != nil {
+			return db.Error(err)
 		}
-		devices[i] = *d
+		d, err := r.device()
+		if err != nil {
+			return err
+		}
+		each(d)
 	}
-	return devices, nil
+	return db.Error(rows.Err())
 }
 
 // deviceUses calls each for the licenses whose devices were at work, one after the other. The order is that of the keys

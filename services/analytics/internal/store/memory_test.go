@@ -58,6 +58,37 @@ func TestDaysOfDevicesAreNotHeld(t *testing.T) {
 	})
 }
 
+// TestDevicesAreNotHeld: the memory of an answer does not grow with the devices of the license.
+func TestDevicesAreNotHeld(t *testing.T) {
+	testkit.EachEngine(t, []db.Migrations{store.Migrations, outbox.Migrations}, func(t *testing.T, d *db.DB) {
+		s := store.New(d, outbox.New(d, "latchkey/analytics"))
+		const devices, perDevice = 20_000, 64
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec(`WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
+				INSERT INTO devices (license_id, hardware_id, name, os, country, app_version, has_seat, seat_version,
+					versions, day_hours, day_uses)
+				SELECT ?, 'device ' || n, '', '', '', '', true, 1, '[]', 0, 0 FROM numbers`, devices, license).Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seats := 0
+		held := liveHeap(func() {
+			err = s.Devices(t.Context(), license, func(d *usage.Device) {
+				if d.Seat.Value {
+					seats++
+				}
+			})
+		})
+		if err != nil || seats != devices {
+			t.Errorf("%d devices, %v", seats, err)
+		}
+		if held > devices*perDevice {
+			t.Errorf("%d bytes are held for %d devices", held, devices)
+		}
+	})
+}
+
 // seedDays makes a license whose devices were at work on each day of the year before.
 func seedDays(t *testing.T, d *db.DB, s *store.Store) {
 	t.Helper()

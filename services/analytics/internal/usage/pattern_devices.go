@@ -58,34 +58,58 @@ func (p *DevicePatterns) seats() string {
 	return s
 }
 
-func newDevicePatterns(w Window, h *History) DevicePatterns {
-	p := DevicePatterns{
+// deviceTally gathers what patterns tell of the devices of a license, which come one by one: all of them are too many
+// to be held.
+type deviceTally struct {
+	window    Window
+	use       *DeviceUse
+	told      DevicePatterns
+	countries map[string]int64
+}
+
+func newDeviceTally(w Window, h *History) *deviceTally {
+	return &deviceTally{window: w, use: h.Use, countries: map[string]int64{}, told: DevicePatterns{
+		Seen:           len(h.Use.Uses),
 		MaxDevices:     Limit(h.License.MaxDevices.Value),
 		Slots:          h.License.Identity.Value.Slots,
 		PeakConcurrent: h.Use.Peak,
 		List:           []DevicePortion{},
+	}}
+}
+
+// add takes a device, each once.
+func (t *deviceTally) add(d *Device) {
+	if d.Seat.Value {
+		t.told.ActiveNow++
 	}
-	uses := h.Use.Uses
-	p.Seen = len(uses)
-	for i := range h.Devices {
-		d := &h.Devices[i]
-		if d.Seat.Value {
-			p.ActiveNow++
-		}
-		if uses[d.HardwareID] == 0 {
-			continue
-		}
-		if !d.FirstSeen.Before(w.From) {
-			p.New++
-		}
-		p.List = append(p.List, newDevicePortion(d, Share(uses[d.HardwareID], h.Use.Total)))
+	uses := t.use.Uses[d.HardwareID]
+	if uses == 0 {
+		return
 	}
-	slices.SortFunc(p.List, func(a, b DevicePortion) int {
+	if !d.FirstSeen.Before(t.window.From) {
+		t.told.New++
+	}
+	if d.Country.Value != "" {
+		t.countries[d.Country.Value] += uses
+	}
+	t.told.List = append(t.told.List, newDevicePortion(d, Share(uses, t.use.Total)))
+	if len(t.told.List) == 2*maxListedDevices {
+		t.cut()
+	}
+}
+
+// cut keeps the devices that are listed.
+func (t *deviceTally) cut() {
+	slices.SortFunc(t.told.List, func(a, b DevicePortion) int {
 		return cmp.Or(b.LastSeen.Compare(a.LastSeen), cmp.Compare(a.HardwareID, b.HardwareID))
 	})
-	p.List = p.List[:min(len(p.List), maxListedDevices)]
-	p.ChurnPerWeek = round(float64(p.New)*7/float64(w.Days), 2)
-	return p
+	t.told.List = t.told.List[:min(len(t.told.List), maxListedDevices)]
+}
+
+func (t *deviceTally) patterns() DevicePatterns {
+	t.cut()
+	t.told.ChurnPerWeek = round(float64(t.told.New)*7/float64(t.window.Days), 2)
+	return t.told
 }
 
 func newDevicePortion(d *Device, part float64) DevicePortion {
@@ -103,18 +127,14 @@ func newDevicePortion(d *Device, part float64) DevicePortion {
 	}
 }
 
-func countryShares(h *History) []CountryShare {
-	uses, total := map[string]int64{}, int64(0)
-	for i := range h.Devices {
-		d := &h.Devices[i]
-		if n := h.Use.Uses[d.HardwareID]; n > 0 && d.Country.Value != "" {
-			uses[d.Country.Value] += n
-			total += n
-		}
+func (t *deviceTally) countryShares() []CountryShare {
+	total := int64(0)
+	for _, uses := range t.countries {
+		total += uses
 	}
-	shares := make([]CountryShare, 0, len(uses))
-	for _, country := range slices.Sorted(maps.Keys(uses)) {
-		shares = append(shares, CountryShare{country, Share(uses[country], total)})
+	shares := make([]CountryShare, 0, len(t.countries))
+	for _, country := range slices.Sorted(maps.Keys(t.countries)) {
+		shares = append(shares, CountryShare{country, Share(t.countries[country], total)})
 	}
 	slices.SortStableFunc(shares, func(a, b CountryShare) int { return cmp.Compare(b.Share, a.Share) })
 	return shares

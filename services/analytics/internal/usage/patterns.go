@@ -83,7 +83,6 @@ type Trend struct {
 type History struct {
 	License  *License
 	Days     []Day
-	Devices  []Device
 	Use      *DeviceUse
 	Failures map[string]int64
 	Networks int
@@ -100,11 +99,11 @@ func eventsIn(w Window, days []Day) (n int64) {
 }
 
 // newPatterns describes the license's history in the window.
-func newPatterns(w Window, h *History) *Patterns {
+func newPatterns(w Window, h *History, devices *deviceTally) *Patterns {
 	p := &Patterns{
 		LicenseID: h.License.ID, GeneratedAt: w.To, Window: w,
-		Activity: newActivity(w, h), Devices: newDevicePatterns(w, h),
-		Places:   Places{Countries: countryShares(h), Networks: h.Networks},
+		Activity: newActivity(w, h), Devices: devices.patterns(),
+		Places:   Places{Countries: devices.countryShares(), Networks: h.Networks},
 		Failures: FailurePatterns{ByCode: h.Failures},
 	}
 	p.DataQuality = quality(w, eventsIn(w, h.Days), h.License.FirstEventAt)

@@ -14,6 +14,8 @@ type Store interface {
 	License(ctx context.Context, id string) (*License, error)
 	// History also holds the days that the profile of the window's first day needs.
 	History(ctx context.Context, l *License, w Window) (*History, error)
+	// Devices calls each for the license's devices, of which there may be very many, in no order.
+	Devices(ctx context.Context, licenseID string, each func(*Device)) error
 	// Days returns those from a moment on that have events, oldest first.
 	Days(ctx context.Context, licenseID string, from time.Time) ([]Day, error)
 	// Report goes through all licenses and devices.

@@ -50,7 +50,11 @@ func (r *Reports) Patterns(ctx context.Context, licenseID string, days int) (*Pa
 	if err != nil {
 		return nil, err
 	}
-	return newPatterns(w, h), nil
+	devices := newDeviceTally(w, h)
+	if err := r.Store.Devices(ctx, l.ID, devices.add); err != nil {
+		return nil, err
+	}
+	return newPatterns(w, h, devices), nil
 }
 
 // Report answers one page of a usage report.

@@ -15,11 +15,8 @@ import (
 
 func textSurvives(t *testing.T, s *consumer) {
 	s.commit(use(1, now, detect.Observation{HardwareID: odd, DeviceName: odd, OS: odd, AppVersion: odd}))
-	l, err := s.License(t.Context(), id(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := s.History(t.Context(), l, usage.LastDays(now, 1))
+	var got []usage.Device
+	err := s.Devices(t.Context(), id(1), func(d *usage.Device) { got = append(got, *d) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +24,7 @@ func textSurvives(t *testing.T, s *consumer) {
 		Name: usage.Latest{Value: odd, At: now}, OS: usage.Latest{Value: odd, At: now},
 		Version:   usage.Latest{Value: odd, At: now},
 		FirstSeen: now, LastSeen: now, Versions: []usage.AppVersion{{Version: odd, LastSeen: now}}}}
-	if diff := cmp.Diff(want, h.Devices); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("device (-want +got):\n%s", diff)
 	}
 }
