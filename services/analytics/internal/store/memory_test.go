@@ -62,7 +62,7 @@ func TestDaysOfDevicesAreNotHeld(t *testing.T) {
 func TestDevicesAreNotHeld(t *testing.T) {
 	testkit.EachEngine(t, []db.Migrations{store.Migrations, outbox.Migrations}, func(t *testing.T, d *db.DB) {
 		s := store.New(d, outbox.New(d, "latchkey/analytics"))
-		const devices, perDevice = 20_000, 64
+		const devices, perDevice = 50_000, 100
 		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
 			return tx.Exec(`WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?)
 				INSERT INTO devices (license_id, hardware_id, name, os, country, app_version, has_seat, seat_version,
