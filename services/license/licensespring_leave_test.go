@@ -1,9 +1,14 @@
 package license_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/latchkey-dev/latchkey/services/license/internal/lease"
 )
 
 // TestLicenseSpringLeaves: what a device consumed without the server is counted with its deactivation, beyond the limit
@@ -44,8 +49,8 @@ func TestLicenseSpringLeavesHeld(t *testing.T) {
 	})
 }
 
-// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back. Without one
-// nothing is counted.
+// TestLicenseSpringLeavesSlot: of a floating license without seats it is the slot that is given back. What a device
+// consumed is counted once for each slot that it had, also when that has gone.
 func TestLicenseSpringLeavesSlot(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		s := w.licenseSpring("")
@@ -55,10 +60,39 @@ func TestLicenseSpringLeavesSlot(t *testing.T) {
 		s.word(s.post("deactivate_license", key, "pc", `,"consumptions":4`), "license_deactivated") // no answer came
 		s.object(s.post("activate_license", key, "other", ""))
 		w.wantUsed(id, "consumptions", 4)
-		w.clock.Advance(24 * time.Hour)
-		s.word(s.post("deactivate_license", key, "other", `,"consumptions":4`), "license_deactivated")
-		w.wantUsed(id, "consumptions", 4)
+		late := func(used int) {
+			t.Helper()
+			for range 2 {
+				s.word(s.post("deactivate_license", key, "other", `,"consumptions":5`), "license_deactivated")
+				w.wantUsed(id, "consumptions", used)
+			}
+		}
+		for i, ending := range []lease.Ending{"", lease.Expired, lease.Evicted} {
+			w.clock.Advance(time.Hour)
+			w.noteEnd(id, ending)
+			late(9 + 5*i)
+			s.object(s.post("activate_license", key, "other", ""))
+		}
+		w.eventually("license.lease.expired")
+		held := w.ask(w.admin, http.MethodGet, managed+"/"+id+"/leases", "").body["leases"].([]any)[0].(map[string]any)
+		w.want(w.manage(http.MethodDelete, "/"+id+"/leases/"+held["lease_id"].(string), ""), http.StatusOK, "")
+		w.clock.Advance(time.Hour)
+		late(19)
+		s.word(s.post("deactivate_license", key, "never", `,"consumptions":5`), "license_deactivated")
+		w.wantUsed(id, "consumptions", 19)
 	})
+}
+
+// noteEnd notes how the leases of a license ended, empty where nobody has noted it.
+func (w *world) noteEnd(id string, ending lease.Ending) {
+	w.t.Helper()
+	err := w.db.Tx(w.t.Context(), func(_ context.Context, tx *gorm.DB) error {
+		return tx.Exec("UPDATE leases SET ending = ?, ended_at = expires_at WHERE license_id = ? AND ending = '' AND ? <> ''",
+			ending, id, ending).Error
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestLicenseSpringLeavesBundle: a bundle is one license, whose consumption is counted once.

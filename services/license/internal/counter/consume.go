@@ -28,9 +28,9 @@ type Use struct {
 	// Required are further entitlements that must be granted.
 	Required []string
 	// Happened tells of what a device with a seat consumed without the server: limits and the state of the license keep
-	// nothing of it from being counted, and what nothing counts any more is left out. Nothing counts of a device that
-	// acted by a lease which is over.
-	Happened bool
+	// nothing of it from being counted, and what nothing counts any more is left out. Of a device that acted by a
+	// lease which is over, it counts only where Late tells that this was not reported before.
+	Happened, Late bool
 }
 
 // Consumption is what was consumed, and what the counters show afterwards.
@@ -152,9 +152,9 @@ func (l *Ledger) allowed(r licensing.Request, u Use, now time.Time) (licensing.N
 // happened is what is to be counted of u, as far as the counters can.
 func (l *Ledger) happened(r licensing.Request, u Use, now time.Time) (needs licensing.Needs, err error) {
 	switch {
-	case !r.Seated && r.License.LeaseIsSeat():
-		return needs, nil // the lease is over, or the call was made before: what counted then must not count again
-	case !r.Seated:
+	case !r.Seated && r.License.LeaseIsSeat() && !u.Late:
+		return needs, nil // the call was made before: what counted then must not count again
+	case !r.Seated && !r.License.LeaseIsSeat():
 		return needs, licensing.ErrNotActivated
 	}
 	amounts := u.Amounts

@@ -34,6 +34,8 @@ type Call struct {
 	LeaseID   string
 	// Holder finds the lease that it has now, and its device.
 	Holder Holder
+	// Last has also that lease of the holder found that was taken last, however it ended.
+	Last bool
 	// Entitlement is the code of the entitlement whose leases are to be counted.
 	Entitlement string
 	// Borrows has those who hold borrowed leases counted.

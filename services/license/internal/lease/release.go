@@ -45,6 +45,35 @@ func (s *Leases) ReleaseHeld(ctx context.Context, licenseID string, c licensing.
 	return err
 }
 
+// ReturnLate gives back the last lease of a client who is known to use the license although it has ended, and tells
+// whether it did: not for one that is live, or was given back before.
+func (s *Leases) ReturnLate(ctx context.Context, licenseID string, c licensing.Client) (late bool, err error) {
+	h := Holder{c.HardwareID, c.SessionID}
+	err = s.Store.ChangeLeases(ctx, Call{LicenseID: licenseID, Holder: h, Last: true}, func(p *Pool) error {
+		late = !p.OfAnotherUser(&c) && p.returnLate(h)
+		return nil
+	})
+	return late, err
+}
+
+func (p *Pool) returnLate(h Holder) bool {
+	var last *Lease
+	for _, l := range p.Named {
+		if l.Holder == h && (last == nil || l.LeasedAt.After(last.LeasedAt)) {
+			last = l
+		}
+	}
+	if last == nil || last.Ending == Released || last.live(p.Now) {
+		return false
+	}
+	if last.Ending == "" {
+		p.Emit(last.Expire(&p.License, p.Now))
+	}
+	last.end(Released, last.EndedAt)
+	p.change(last)
+	return true
+}
+
 // ReleaseFor is Release for an administrator. It also ends what was borrowed, whether it was given back or not: the
 // device may go on until the end of its token, and no longer counts as a borrower; once it leaves its seat revocation
 // lists name it.

@@ -110,6 +110,9 @@ func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, now any, lock strin
 		if err := p.loadBorrowers(tx, batch); err != nil {
 			return nil, err
 		}
+		if err := p.loadLast(tx, batch); err != nil {
+			return nil, err
+		}
 	}
 	return pools, nil
 }
@@ -259,6 +262,26 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 		pools[c.LicenseID].Entitled[c.Entitlement] = licensing.SlotUse{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
 	}
 	return err
+}
+
+// loadLast reads the leases that ended last of their holders, where a request names them.
+func (p *pool) loadLast(tx *gorm.DB, batch []leaseRequest) error {
+	for _, r := range batch {
+		if !r.Last || r.LicenseID != p.License.ID {
+			continue
+		}
+		var rows []leaseRow
+		err := tx.Table("leases").Where("license_id = ? AND ending <> '' AND hardware_id = ? AND session_id = ?",
+			r.LicenseID, r.Holder.HardwareID, r.Holder.SessionID).
+			Order("leased_at DESC, id DESC").Limit(1).Find(&rows).Error
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			p.Named = append(p.Named, p.lease(&rows[i]))
+		}
+	}
+	return nil
 }
 
 // loadBorrowers counts the devices that hold borrowed leases, where a request borrows.

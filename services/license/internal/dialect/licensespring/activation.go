@@ -267,7 +267,14 @@ func (d *Dialect) leaveWith(ctx context.Context, s *subject) error {
 		return d.leave(ctx, s)
 	}
 	return d.Seats.Store.InTransaction(ctx, func(ctx context.Context) error {
-		if err := d.catchUp(ctx, s, nil, ""); err != nil {
+		late := false
+		if s.LeaseIsSeat() {
+			var err error
+			if late, err = d.Leases.ReturnLate(ctx, s.ID, s.client); err != nil {
+				return err
+			}
+		}
+		if err := d.catchUp(ctx, s, report{late: late}); err != nil {
 			return err
 		}
 		return d.leave(ctx, s)

@@ -36,7 +36,8 @@ func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 		return err
 	}
 	raw, err := d.once(ctx, o, offlineDeactivation, func(ctx context.Context) ([]byte, error) {
-		if err := d.catchUp(ctx, o.subject, o.featureAmounts(), "offline "+o.signedName()); err != nil {
+		told := report{features: o.featureAmounts(), operation: "offline " + o.signedName()}
+		if err := d.catchUp(ctx, o.subject, told); err != nil {
 			return nil, err
 		}
 		_, err := d.Seats.DeactivateReturned(ctx, o.subject.key, o.client)
@@ -51,12 +52,20 @@ func (d *Dialect) deactivateOffline(c *gin.Context, o *offlineCall) error {
 // wordDeactivated is the answer to each deactivation.
 const wordDeactivated = "license_deactivated"
 
+// report is what is known of the consumption that a device reports beside the amount of its license.
+type report struct {
+	features map[string]int64
+	// operation names it, empty for one that cannot be repeated; late tells that the lease it was made by has ended.
+	operation string
+	late      bool
+}
+
 // catchUp counts what a device that leaves says it consumed, also beyond the limit: it has happened. It belongs in the
-// transaction that frees the seat, because a call that is refused is sent again. operation, unless empty, names it.
-func (d *Dialect) catchUp(ctx context.Context, s *subject, features map[string]int64, operation string) error {
+// transaction that frees the seat, because a call that is refused is sent again.
+func (d *Dialect) catchUp(ctx context.Context, s *subject, r report) error {
 	consume := func(what string, u counter.Use) error {
-		if u.Happened = true; operation != "" {
-			u.OperationID = counter.OwnOperation(operation + " " + what)
+		if u.Happened, u.Late = true, r.late; r.operation != "" {
+			u.OperationID = counter.OwnOperation(r.operation + " " + what)
 		}
 		_, err := d.Counters.Consume(ctx, s.key, s.client, u)
 		return err
@@ -66,8 +75,8 @@ func (d *Dialect) catchUp(ctx context.Context, s *subject, features map[string]i
 			return err
 		}
 	}
-	for _, code := range slices.Sorted(maps.Keys(features)) {
-		if err := consume(code, counter.Use{Entitlement: code, Amount: features[code]}); err != nil {
+	for _, code := range slices.Sorted(maps.Keys(r.features)) {
+		if err := consume(code, counter.Use{Entitlement: code, Amount: r.features[code]}); err != nil {
 			return err
 		}
 	}
