@@ -87,8 +87,8 @@ func TestLicenseSpringLeavesSlot(t *testing.T) {
 func (w *world) noteEnd(id string, ending lease.Ending) {
 	w.t.Helper()
 	err := w.db.Tx(w.t.Context(), func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec("UPDATE leases SET ending = ?, ended_at = expires_at WHERE license_id = ? AND ending = '' AND ? <> ''",
-			ending, id, ending).Error
+		return tx.Exec(`UPDATE leases SET ending = ?, ended_at = expires_at
+			WHERE license_id = ? AND ending = '' AND ? <> ''`, ending, id, ending).Error
 	})
 	if err != nil {
 		w.t.Fatal(err)

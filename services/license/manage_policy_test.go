@@ -111,7 +111,8 @@ func TestATrialPolicyIsNotOver(t *testing.T) {
 		past, soon := `"expires_at":"2020-01-01"`, fmt.Sprintf(`"expires_at":%q`, today) // the end of the day
 		refused(w.policies("POST", "", `{"code":"over","is_trial":true,`+past+`}`))
 		refused(w.policies("POST", "", `{"code":"over","is_trial":true,"duration_days":14,`+past+`}`))
-		w.want(w.policies("POST", "", `{"code":"trial","product":"default","is_trial":true,`+soon+`}`), http.StatusCreated, "")
+		made := w.policies("POST", "", `{"code":"trial","product":"default","is_trial":true,`+soon+`}`)
+		w.want(made, http.StatusCreated, "")
 		w.want(w.policies("POST", "", `{"code":"sold",`+past+`}`), http.StatusCreated, "")
 		refused(w.policies("PATCH", "/trial", `{`+past+`}`))
 		refused(w.policies("PATCH", "/sold", `{"is_trial":true}`))

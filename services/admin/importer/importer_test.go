@@ -108,7 +108,8 @@ func TestFiles(t *testing.T) {
 			`{"expires_at":null,"license_key":"KEY-00001","max_devices":null}`},
 		"times": {"license_key,expires_at,starts_at\nKEY-00001,2027-01-31,2026-01-31 14:00:00+02:00\n",
 			`{"expires_at":"2027-01-31","license_key":"KEY-00001","starts_at":"2026-01-31T12:00:00Z"}`},
-		"times without a zone": {"license_key,expires_at,starts_at\nKEY-00001,2027-01-31 9:00:00,2026-01-31T14:00:00.5\n",
+		"times without a zone": {"license_key,expires_at,starts_at\n" +
+			"KEY-00001,2027-01-31 9:00:00,2026-01-31T14:00:00.5\n",
 			`{"expires_at":"2027-01-31T09:00:00Z","license_key":"KEY-00001","starts_at":"2026-01-31T14:00:00.5Z"}`},
 		"metadata": {"license_key,metadata.Order No\nKEY-00001,0042\n",
 			`{"license_key":"KEY-00001","metadata":{"Order No":"0042"}}`},

@@ -86,7 +86,7 @@ func (s *Trials) Get(ctx context.Context, by *licensing.Actor, w Wanted) (Trial,
 		return Trial{}, w.noPolicy()
 	case policy.TrialsOver(s.Licenses.Clock.Now()):
 		// A trial that is over at once would be the only one that the address ever has.
-		return Trial{}, ErrNotAllowed.WithMessagef("the trial policy of the product has ended; ask the vendor for another")
+		return Trial{}, ErrNotAllowed.WithMessagef("the trial policy of the product has ended; ask the vendor")
 	}
 	w.Policy = policy.Code
 	return s.make(ctx, by, w)

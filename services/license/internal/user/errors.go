@@ -19,8 +19,9 @@ var (
 		"the e-mail or the password is wrong; where several customers of the " +
 			"product have a user with this e-mail, send customer_id, too")
 	errOtherProduct  = apierr.InvalidField("user_id", "the user and the license are of different products")
-	errOtherCustomer = apierr.InvalidField("user_id", "the user and the license are of different customers; make a user "+
-		"with the customer_id of the license, or give the license that of the user")
+	errOtherCustomer = apierr.InvalidField("user_id",
+		"the user and the license are of different customers; make a user with the customer_id of the license, or "+
+			"give the license that of the user")
 	errTooMany = apierr.InvalidField("user_id",
 		fmt.Sprintf("a user can have %d licenses; take one away first", MaxLicenses))
 	ErrByKey = apierr.InvalidField("product",

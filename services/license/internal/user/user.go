@@ -247,7 +247,8 @@ func (s *Users) Delete(ctx context.Context, by *licensing.Actor, id string, vers
 // errAssigned says that a user got a license while being deleted.
 var errAssigned = errors.New("the user has licenses")
 
-// Assign gives a user a license of the user's product and customer. Errors: licensing.ErrNotFound, ErrNotFound, VALIDATION_ERROR.
+// Assign gives a user a license of the user's product and customer. Errors: licensing.ErrNotFound, ErrNotFound,
+// VALIDATION_ERROR.
 func (s *Users) Assign(ctx context.Context, by *licensing.Actor, licenseID, userID string) (User, error) {
 	return s.Store.Assign(ctx, licenseID, userID, func(u *User, l *licensing.License) ([]proto.Message, error) {
 		if l.Product != u.Product {
