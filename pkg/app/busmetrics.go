@@ -17,6 +17,7 @@ type observedBus struct {
 
 	published *prometheus.CounterVec
 	failed    prometheus.Counter
+	refused   *prometheus.CounterVec
 	confirmed prometheus.Histogram
 
 	consumed *prometheus.CounterVec
@@ -36,6 +37,11 @@ func observeBus(d Deps) bus.Bus {
 			Name: "latchkey_bus_failed_publishes_total",
 			Help: "Batches of events that the bus did not confirm; they are sent again.",
 		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "latchkey_bus_refused_types_total",
+			Help: "How often the broker refused events of a type, for which a permission or a queue is missing; they are " +
+				"sent again.",
+		}, []string{"type"}),
 		confirmed: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "latchkey_bus_publish_duration_seconds",
 			Help:    "Time until the bus has confirmed a batch of events.",
@@ -52,7 +58,7 @@ func observeBus(d Deps) bus.Bus {
 			Buckets: buckets,
 		}, []string{"queue"}),
 	}
-	d.Metrics.Registerer().MustRegister(b.published, b.failed, b.confirmed, b.consumed, b.lag, b.took)
+	d.Metrics.Registerer().MustRegister(b.published, b.failed, b.refused, b.confirmed, b.consumed, b.lag, b.took)
 	return b
 }
 
@@ -61,6 +67,12 @@ func (b *observedBus) Publish(ctx context.Context, events []event.Event) error {
 	began := time.Now()
 	if err := b.Bus.Publish(ctx, events); err != nil {
 		b.failed.Inc()
+		var refused *bus.RefusedError
+		if errors.As(err, &refused) {
+			for _, eventType := range refused.Types {
+				b.refused.WithLabelValues(eventType).Inc()
+			}
+		}
 		return err
 	}
 	b.confirmed.Observe(time.Since(began).Seconds())

@@ -89,6 +89,11 @@ func TestWhatTheOutboxAndTheBusDoIsShown(t *testing.T) {
 		`latchkey_bus_connected{service="s"} 0`,
 		`latchkey_bus_failed_publishes_total{service="s"} 1`)
 
+	b.err = &bus.RefusedError{Types: []string{"audit.recorded"}, Err: errors.New("no permission")}
+	if err := c.Outbox.Flush(t.Context(), c.Bus); !errors.Is(err, b.err) {
+		t.Errorf("got %v", err)
+	}
+	shows(t, c.Metrics, `latchkey_bus_refused_types_total{service="s",type="audit.recorded"} 1`)
 	b.err = nil
 	if err := c.Outbox.Flush(t.Context(), c.Bus); err != nil {
 		t.Fatal(err)

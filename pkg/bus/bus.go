@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/event"
@@ -41,9 +42,27 @@ type Bus interface {
 // Publisher sends events.
 type Publisher interface {
 	// Publish returns nil only when every event is safe with every queue that wants it. An error means "unknown": some
-	// may have arrived, so send all of them again; consumers drop what they have seen.
+	// may have arrived, so send all of them again; consumers drop what they have seen. A RefusedError says which of
+	// them not to send again with the others.
 	Publish(ctx context.Context, events []event.Event) error
 }
+
+// RefusedError is the error of a Publish when the bus takes no events of some types: a permission is missing, or a
+// queue that wants them. The others may have arrived or not, and can be sent without these.
+type RefusedError struct {
+	// Types are those of events of the call, one at least.
+	Types []string
+	// Err is what the bus said.
+	Err error
+}
+
+// Error names the types.
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("events of type %s are refused: %v", strings.Join(e.Types, ", "), e.Err)
+}
+
+// Unwrap returns what the bus said.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Queue is a durable queue and how it is consumed. Name, Types, SingleActive and the bounds must not change once the
 // queue exists on a broker.

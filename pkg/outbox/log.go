@@ -19,7 +19,7 @@ func (o *Outbox) Republish(
 ) (int, error) {
 	const (
 		bounds = `SELECT count(*) AS total, coalesce(max(seq), 0) AS last FROM outbox WHERE occurred_at >= ?`
-		page   = `SELECT ` + rowColumns + ` FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ?
+		page   = `SELECT seq, ` + bytesOf + ` AS bytes FROM outbox WHERE seq > ? AND seq <= ? AND occurred_at >= ?
 			ORDER BY seq LIMIT ?`
 	)
 	// What is written from now on is the relay's: without an end this would run after a busy service forever.
@@ -31,17 +31,20 @@ func (o *Outbox) Republish(
 		return 0, db.Error(err)
 	}
 	for sent, seq := 0, int64(0); ; {
-		var rows []row
-		if err := o.db.Read(ctx).Raw(page, seq, end.Last, since, batchSize).Scan(&rows).Error; err != nil {
+		var found []sized
+		err := o.db.Read(ctx).Raw(page, seq, end.Last, since, batchSize).Scan(&found).Error
+		if err != nil || len(found) == 0 {
 			return sent, db.Error(err)
 		}
-		if len(rows) == 0 {
-			return sent, nil
+		seqs := within(batchBytes, found)
+		var rows []row
+		if err := o.rows(o.db.Read(ctx), seqs).Find(&rows).Error; err != nil {
+			return sent, db.Error(err)
 		}
 		if err := publish(ctx, pub, rows); err != nil {
 			return sent, err
 		}
-		sent, seq = sent+len(rows), rows[len(rows)-1].Seq
+		sent, seq = sent+len(rows), seqs[len(seqs)-1]
 		if progress != nil {
 			progress(sent, end.Total)
 		}
@@ -99,7 +102,7 @@ func (o *Outbox) List(
 	const (
 		where  = ` FROM outbox WHERE subject = ? AND occurred_at >= ? AND type NOT IN ?`
 		newest = ` ORDER BY occurred_at DESC, seq DESC`
-		sizes  = `SELECT seq, octet_length(CAST(data AS text)) AS bytes` + where + newest + ` LIMIT ?`
+		sizes  = `SELECT seq, ` + bytesOf + ` AS bytes` + where + newest + ` LIMIT ?`
 		chosen = `SELECT ` + rowColumns + ` FROM outbox WHERE seq IN ?` + newest
 	)
 	// A NOT IN of nothing would be NOT IN (NULL), which is never true.
@@ -117,6 +120,22 @@ func (o *Outbox) List(
 	err := read.Raw(chosen, within(maxBytes, found)).Scan(&rows).Error
 	return toEvents(rows), total, db.Error(err)
 }
+
+// rows reads the rows with these numbers, in their order.
+func (o *Outbox) rows(tx *gorm.DB, seqs []int64) *gorm.DB {
+	const (
+		read     = `SELECT ` + rowColumns + ` FROM outbox WHERE seq `
+		postgres = read + `= ANY (?) ORDER BY seq`
+		sqlite   = read + `IN ? ORDER BY seq`
+	)
+	if o.db.Engine() == db.Postgres {
+		return tx.Raw(postgres, db.Array[int64](seqs))
+	}
+	return tx.Raw(sqlite, seqs)
+}
+
+// bytesOf is how much data a row has.
+const bytesOf = `octet_length(CAST(data AS text))`
 
 // sized is a row with the size of its data.
 type sized struct {

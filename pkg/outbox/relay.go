@@ -3,9 +3,12 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -16,7 +19,10 @@ import (
 )
 
 const (
-	batchSize = 1000
+	// A batch has no more events, nor more bytes of data unless it is of one event: an audit entry with metadata
+	// before and after may have some hundred kilobytes.
+	batchSize  = 1000
+	batchBytes = 8 << 20
 	// pollEvery is how soon rows are found that another process wrote, or that were written without a wake.
 	pollEvery = time.Second
 	// publishTimeout bounds how long a batch, and on PostgreSQL the transaction that claims it, waits for confirms.
@@ -30,21 +36,26 @@ const (
 
 // Relay publishes what has not been sent, in the order of seq, until ctx ends. Several relays, in one process or many,
 // share the work. A batch that the bus did not confirm stays unsent and is tried again with growing pauses, forever.
+// Events of a type that the bus refuses wait for themselves: the others overtake them.
 func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger) error {
+	r := o.relayer(pub)
 	for failures := 0; ctx.Err() == nil; {
-		n, err := o.relayBatch(ctx, pub)
+		more, err := r.batch(ctx)
 		switch {
 		case ctx.Err() != nil:
+		case r.hold(err):
+			log.WarnContext(ctx, "the broker refuses events of some types, which wait in the outbox; the others go on",
+				"error", err)
 		case err != nil:
 			failures++
 			log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
 			_ = clock.Sleep(ctx, backoff(failures))
-		case n < batchSize:
+		case !more:
 			failures = 0
 			await(ctx, pollEvery, o.wake)
 			_ = clock.Sleep(ctx, gatherFor)
 		default:
-			failures = 0 // there is more: go on at once
+			failures = 0 // go on at once
 		}
 	}
 	return nil
@@ -53,82 +64,177 @@ func (o *Outbox) Relay(ctx context.Context, pub bus.Publisher, log *slog.Logger)
 // Flush publishes what has not been sent, once; what the bus does not confirm is left to a relay. It is for a command,
 // whose events would otherwise wait until the relay of some process looks for them.
 func (o *Outbox) Flush(ctx context.Context, pub bus.Publisher) error {
+	r := o.relayer(pub)
+	var refused error
 	for {
-		if n, err := o.relayBatch(ctx, pub); err != nil || n < batchSize {
+		more, err := r.batch(ctx)
+		switch {
+		case r.hold(err):
+			refused = err
+		case err != nil:
 			return err
+		case !more:
+			return refused
 		}
 	}
 }
 
-// relayBatch publishes one batch and returns its size.
-func (o *Outbox) relayBatch(ctx context.Context, pub bus.Publisher) (int, error) {
+// relayer is one Relay or Flush.
+type relayer struct {
+	*Outbox
+	pub bus.Publisher
+	// held are the types that the bus refuses.
+	held map[string]hold
+	// left are the types that the last search left out. The next one that leaves out the same begins behind what it
+	// had seen: there may be millions of them. What an earlier transaction commits late is found by the search after.
+	left   []string
+	behind int64
+}
+
+// hold is for how long events of a type wait that was refused several times in a row.
+type hold struct {
+	failures int
+	until    time.Time
+}
+
+func (o *Outbox) relayer(pub bus.Publisher) *relayer {
+	return &relayer{Outbox: o, pub: pub, held: map[string]hold{}}
+}
+
+// hold tells whether err is that the bus refuses some types, and has those wait.
+func (r *relayer) hold(err error) bool {
+	var refused *bus.RefusedError
+	if !errors.As(err, &refused) {
+		return false
+	}
+	for _, t := range refused.Types {
+		failures := r.held[t].failures + 1
+		r.held[t] = hold{failures, time.Now().Add(backoff(failures))}
+	}
+	return true
+}
+
+// waiting are the types that are not to be tried at this moment.
+func (r *relayer) waiting() (types []string) {
+	now := time.Now()
+	for t, h := range r.held {
+		if now.Before(h.until) {
+			types = append(types, t)
+		}
+	}
+	slices.Sort(types)
+	return types
+}
+
+// batch publishes one batch. It tells whether it left any behind that can be published at once.
+func (r *relayer) batch(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*publishTimeout)
 	defer cancel()
-	if o.db.Engine() == db.SQLite {
-		return o.relaySQLite(ctx, pub)
+	left := r.waiting()
+	if !slices.Equal(left, r.left) {
+		r.left, r.behind = left, 0
 	}
-	return o.relayPostgres(ctx, pub)
+	var b batch
+	if r.db.Engine() == db.SQLite {
+		b, err = r.relaySQLite(ctx)
+	} else {
+		b, err = r.relayPostgres(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	r.behind = b.last
+	maps.DeleteFunc(r.held, func(t string, _ hold) bool { return !slices.Contains(left, t) })
+	return b.more, nil
+}
+
+// batch are events to be published together.
+type batch struct {
+	seqs []int64
+	// last is where the next search begins, more whether there is something behind it.
+	last int64
+	more bool
+}
+
+// oldest returns the unsent events that come first, as many as a batch may hold. locked is how they are locked.
+func (r *relayer) oldest(tx *gorm.DB, locked string) (b batch, err error) {
+	const (
+		found = `WITH found AS (SELECT seq FROM outbox_unsent WHERE seq > ?`
+		but   = ` AND (SELECT type FROM outbox WHERE outbox.seq = outbox_unsent.seq) NOT IN ?`
+		first = ` ORDER BY seq LIMIT ?`
+		sizes = `) SELECT seq, (SELECT ` + bytesOf + ` FROM outbox WHERE outbox.seq = found.seq) AS bytes
+			FROM found ORDER BY seq`
+	)
+	query, args := found+first+locked+sizes, []any{r.behind, batchSize}
+	if len(r.left) > 0 {
+		query, args = found+but+first+locked+sizes, []any{r.behind, r.left, batchSize}
+		err := tx.Raw(`SELECT coalesce(max(seq), 0) FROM outbox_unsent`).Scan(&b.last).Error
+		if err != nil {
+			return b, err
+		}
+	}
+	var rows []sized
+	if err := tx.Raw(query, args...).Scan(&rows).Error; err != nil {
+		return b, err
+	}
+	b.seqs = within(batchBytes, rows)
+	if b.more = len(rows) == batchSize || len(b.seqs) < len(rows); b.more && len(r.left) > 0 {
+		b.last = b.seqs[len(b.seqs)-1]
+	}
+	return b, nil
 }
 
 // relayPostgres deletes the entries of a batch in a transaction that stays open while it publishes, so that another
 // relay takes those behind them. A row with a lower seq that commits late is simply found unsent next time.
-func (o *Outbox) relayPostgres(ctx context.Context, pub bus.Publisher) (n int, err error) {
+func (r *relayer) relayPostgres(ctx context.Context) (b batch, err error) {
 	const (
 		// A crash of the server that undoes the commit makes the batch be sent again; nobody need wait for its disk.
 		asynchronous = `SET LOCAL synchronous_commit = off`
-		take         = `WITH taken AS (
-			DELETE FROM outbox_unsent
-			WHERE ctid = ANY (ARRAY(SELECT ctid FROM outbox_unsent ORDER BY seq LIMIT ? FOR UPDATE SKIP LOCKED))
-			RETURNING seq
-		) SELECT ` + rowColumns + ` FROM taken JOIN outbox USING (seq) ORDER BY seq`
+		taken        = `DELETE FROM outbox_unsent WHERE seq = ANY (?)`
 	)
 	// The bus gets the context without the transaction: nobody may join it from there.
-	err = o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+	err = r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		if err := tx.Exec(asynchronous).Error; err != nil {
 			return err
 		}
-		var rows []row
-		if err := tx.Raw(take, batchSize).Find(&rows).Error; err != nil {
+		if b, err = r.oldest(tx, ` FOR UPDATE SKIP LOCKED`); err != nil || len(b.seqs) == 0 {
 			return err
 		}
-		n = len(rows)
-		return publish(ctx, pub, rows)
+		var rows []row
+		err := db.Pipeline(tx,
+			func(tx *gorm.DB) *gorm.DB { return tx.Exec(taken, db.Array[int64](b.seqs)) },
+			func(tx *gorm.DB) *gorm.DB { return r.rows(tx, b.seqs).Find(&rows) })
+		if err != nil {
+			return err
+		}
+		return publish(ctx, r.pub, rows)
 	})
-	return n, err
+	return b, err
 }
 
 // relaySQLite publishes outside any transaction: there is one lock for all writers, and a consumer in the same process
 // may have to write before it can confirm. Two relays at once would send rows twice, which consumers bear.
-func (o *Outbox) relaySQLite(ctx context.Context, pub bus.Publisher) (int, error) {
-	const (
-		unsent = `SELECT ` + rowColumns + ` FROM outbox_unsent JOIN outbox USING (seq) ORDER BY seq LIMIT ?`
-		sent   = `DELETE FROM outbox_unsent WHERE seq IN (SELECT value FROM json_each(?))`
-	)
+func (r *relayer) relaySQLite(ctx context.Context) (batch, error) {
+	const sent = `DELETE FROM outbox_unsent WHERE seq IN (SELECT value FROM json_each(?))`
+	read := r.db.Read(ctx)
+	b, err := r.oldest(read, "")
+	if err != nil || len(b.seqs) == 0 {
+		return b, db.Error(err)
+	}
 	var rows []row
-	if err := o.db.Read(ctx).Raw(unsent, batchSize).Scan(&rows).Error; err != nil {
-		return 0, db.Error(err)
+	if err := r.rows(read, b.seqs).Find(&rows).Error; err != nil {
+		return b, db.Error(err)
 	}
-	if len(rows) == 0 {
-		return 0, nil
+	if err := publish(ctx, r.pub, rows); err != nil {
+		return b, err
 	}
-	if err := publish(ctx, pub, rows); err != nil {
-		return 0, err
-	}
-	list, err := json.Marshal(seqsOf(rows))
+	list, err := json.Marshal(b.seqs)
 	if err != nil {
-		return 0, err
+		return b, err
 	}
-	return len(rows), o.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+	return b, r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return tx.Exec(sent, string(list)).Error
 	})
-}
-
-func seqsOf(rows []row) []int64 {
-	seqs := make([]int64, len(rows))
-	for i, r := range rows {
-		seqs[i] = r.Seq
-	}
-	return seqs
 }
 
 func publish(ctx context.Context, pub bus.Publisher, rows []row) error {

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -34,6 +35,23 @@ func AMQP(t testing.TB) string {
 		`{"configure":".*","write":".*","read":".*"}`)
 	address.Path = "/" + name
 	return address.String()
+}
+
+// AMQPTopics lets the user of address, which AMQP returned, publish to an exchange only under keys that match the
+// regular expression write. Channels that are open may go on as before.
+func AMQPTopics(t testing.TB, address, exchange, write string) {
+	t.Helper()
+	management := server(t, envManagement, "management API of RabbitMQ")
+	at, err := url.Parse(address)
+	if err != nil {
+		t.Fatal("the address cannot be read")
+	}
+	body, err := json.Marshal(map[string]string{"exchange": exchange, "write": write, "read": ".*"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	manage(t, http.MethodPut, management, "/api/topic-permissions"+at.Path+"/"+url.PathEscape(at.User.Username()),
+		string(body))
 }
 
 // manage calls the management API of RabbitMQ.

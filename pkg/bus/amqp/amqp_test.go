@@ -306,7 +306,9 @@ func TestAReturnBesideARefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	both := append(bustest.Activations(t, 1), bustest.Event(t, &eventsv1.ApiKeyCreated{ApiKeyId: "k"}, "k"))
-	if err := b.Publish(t.Context(), both); err == nil || !strings.Contains(err.Error(), "apikey.created came back") {
+	var refused *bus.RefusedError
+	if err := b.Publish(t.Context(), both); !errors.As(err, &refused) ||
+		!slices.Equal(refused.Types, []string{"apikey.created"}) {
 		t.Errorf("a full queue and one that has gone: %v", err)
 	}
 	for range 8 { // calls take turns on a few channels

@@ -10,6 +10,7 @@ import (
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/event"
 )
@@ -37,7 +38,8 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
 	if err != nil {
 		return err
 	}
-	return b.publisher.send(ctx, append(msgs, packed...))
+	msgs = append(msgs, packed...)
+	return b.publisher.refusedTypes(ctx, msgs, b.publisher.send(ctx, msgs))
 }
 
 type publisher struct {
@@ -126,18 +128,26 @@ func (p *publisher) usable(ctx context.Context, c *confirmChannel) (*confirmChan
 func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 	returned := c.returned
 	c.returned = nil
+	var keys []string
 	for _, r := range returned {
-		if !p.bus.wanted(r) {
-			p.bus.log.Debug("no queue wanted an event", "type", r.RoutingKey, "event_id", r.MessageId)
+		if p.bus.wanted(r) {
+			keys = append(keys, r.RoutingKey)
 			continue
 		}
-		p.bus.log.Error("an event came back because a queue or its binding has gone; declaring the queues again",
-			"type", r.RoutingKey, "remedy", "if this goes on, import RabbitMQ's definitions again")
-		p.refusals.note(&amqp091.Error{Code: amqp091.NoRoute, Reason: "no queue is bound for " + r.RoutingKey})
-		return errors.Join(fmt.Errorf("%s came back: %s", r.RoutingKey, r.ReplyText), p.redeclare(ctx, c.conn))
+		p.bus.log.Debug("no queue wanted an event", "type", r.RoutingKey, "event_id", r.MessageId)
 	}
-	return nil
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	p.bus.log.Error("events came back because a queue or its binding has gone; declaring the queues again",
+		"types", keys, "remedy", "if this goes on, import RabbitMQ's definitions again")
+	p.refusals.note(&amqp091.Error{Code: amqp091.NoRoute, Reason: "no queue is bound for " + keys[0]})
+	return &bus.RefusedError{Types: keys, Err: errors.Join(errCameBack, p.redeclare(ctx, c.conn))}
 }
+
+var errCameBack = errors.New("they came back, as no queue was bound for them")
 
 // redeclare waits before it brings the queues back. A queue that reappears within milliseconds takes over the consumers
 // of the deleted one, but RabbitMQ (3.10 at least) then drops their messages as seen; after the wait they have been

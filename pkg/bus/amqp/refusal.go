@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/latchkey-dev/latchkey/pkg/bus"
 )
 
 const (
@@ -66,4 +70,33 @@ func (p *publisher) handleRefusal(ctx context.Context, conn *amqp091.Connection,
 	p.bus.log.WarnContext(ctx, "an exchange was missing; all exchanges, queues and bindings are there again",
 		"error", e)
 	return err
+}
+
+// refusedTypes adds to err, the failure of a publication, which types of event the broker refuses, where it lacks a
+// permission for some. It says the first alone and takes nothing more on that channel, so each type is tried by itself.
+func (p *publisher) refusedTypes(ctx context.Context, msgs []message, err error) error {
+	conn := p.bus.publishing.current()
+	if !hasCode(err, amqp091.AccessRefused) || conn == nil {
+		return err
+	}
+	type place struct{ exchange, key string }
+	tried, refused := map[place]bool{}, map[string]bool{}
+	for _, m := range msgs {
+		at := place{m.exchange, m.key}
+		if tried[at] || refused[m.key] {
+			continue
+		}
+		tried[at] = true
+		failed := ask(ctx, conn, func() error { return tryKeys(conn, at.exchange, at.key) })
+		switch {
+		case hasCode(failed, amqp091.AccessRefused):
+			refused[at.key] = true
+		case failed != nil:
+			return err
+		}
+	}
+	if len(refused) == 0 {
+		return err
+	}
+	return &bus.RefusedError{Types: slices.Sorted(maps.Keys(refused)), Err: err}
 }

@@ -3,6 +3,7 @@ package amqp_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,9 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/bus"
 	"github.com/latchkey-dev/latchkey/pkg/bus/bustest"
+	"github.com/latchkey-dev/latchkey/pkg/event"
 	"github.com/latchkey-dev/latchkey/pkg/testkit"
+	eventsv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/events/v1"
 )
 
 // deleteExchange deletes an exchange, as an operator would.
@@ -47,6 +50,43 @@ func TestAMissingExchangeIsNamedAndMadeAgain(t *testing.T) {
 	}
 	testkit.Eventually(t, patience, func() error { return b.Publish(t.Context(), events[1:]) })
 	sink.Await(t, events)
+}
+
+// Types that the permissions of the user lack are named, all of them and no others, which are taken.
+func TestARefusedTypeIsNamed(t *testing.T) {
+	address := testkit.AMQP(t)
+	const most = "^(license.activated|license.updated|audit.recorded|license.validated)$"
+	testkit.AMQPTopics(t, address, "latchkey.events", most)
+	testkit.AMQPTopics(t, address, "latchkey.invalidations", "^(license.activated|audit.recorded|license.deactivated)$")
+	b, sink := dial(t, address, everything), &bustest.Sink{}
+	bustest.Consume(t, b, everything, sink.Handle)
+	taken := bustest.Activations(t, 2)
+	taken = append(taken, bustest.Event(t, &eventsv1.LicenseValidated{}, "lic"))
+	events := slices.Concat(taken[:1], []event.Event{
+		bustest.Event(t, &eventsv1.LicenseUpdated{}, "lic"),
+		bustest.Event(t, &eventsv1.LicenseDeactivated{}, "lic"),
+	}, taken[1:])
+	for range 2 {
+		var refused *bus.RefusedError
+		if err := b.Publish(t.Context(), events); !errors.As(err, &refused) ||
+			!slices.Equal(refused.Types, []string{"license.deactivated", "license.updated"}) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if got := b.State().Refused; !strings.HasPrefix(got, "ACCESS_REFUSED") {
+		t.Errorf("the state shows %q", got)
+	}
+	if err := b.Publish(t.Context(), taken); err != nil {
+		t.Error(err)
+	}
+	testkit.Eventually(t, patience, func() error {
+		for _, want := range taken {
+			if !slices.ContainsFunc(sink.Events(), func(e event.Event) bool { return e.ID == want.ID }) {
+				return fmt.Errorf("%s did not arrive", want.Type)
+			}
+		}
+		return nil
+	})
 }
 
 // What a service publishes is tried without any of it arriving.

@@ -33,16 +33,21 @@ func (b *Bus) TryPublish(ctx context.Context, service string) error {
 }
 
 func tryPublish(conn *amqp091.Connection, service string) error {
+	events, copies := keysOf(service)
+	if err := tryKeys(conn, exchange, events...); err != nil {
+		return err
+	}
+	return tryKeys(conn, invalidations, copies...)
+}
+
+// tryKeys publishes to an exchange under some keys, in a transaction that is taken back.
+func tryKeys(conn *amqp091.Connection, exchange string, keys ...string) error {
 	return onChannel(conn, func(ch *amqp091.Channel) error {
 		closed := ch.NotifyClose(make(chan *amqp091.Error, 1))
 		if err := ch.Tx(); err != nil {
 			return err
 		}
-		events, copies := keysOf(service)
-		err := publishAll(ch, exchange, events)
-		if err == nil {
-			err = publishAll(ch, invalidations, copies)
-		}
+		err := publishAll(ch, exchange, keys)
 		if err == nil {
 			err = ch.TxRollback()
 		}
