@@ -23,12 +23,15 @@ func RequireActor(audience string, peers Peers, callers ...string) gin.HandlerFu
 	tokens := newVerifier(audience, peers, clock.System{})
 	return func(c *gin.Context) {
 		actor, err := admit(tokens, c.Request, callers)
-		if err != nil {
+		switch {
+		case isTyped(err):
+			httpx.WriteError(c, err)
+		case err != nil:
 			httpx.Report(c.Request.Context(), fmt.Errorf("service token: %w", err))
 			httpx.WriteError(c, errNotForwarded)
-			return
+		default:
+			httpx.SetCaller(c, actor)
 		}
-		httpx.SetCaller(c, actor)
 	}
 }
 

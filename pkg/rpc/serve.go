@@ -43,6 +43,9 @@ func (g gate) admit(ctx context.Context, spec connect.Spec, _ connect.Peer, h ht
 	if err == nil && claims.Actor != nil {
 		err = errors.New("a token in the name of a person asks for management, not for a procedure")
 	}
+	if isTyped(err) {
+		return nil, toWire(ctx, err)
+	}
 	if err != nil {
 		httpx.Report(ctx, fmt.Errorf("service token: %w", err))
 		return nil, connect.NewError(connect.CodeUnauthenticated, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
@@ -106,7 +107,8 @@ func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
 	)}
 }
 
-// verify returns what a service token says. Its Issuer is the calling service.
+// verify returns what a service token says. Its Issuer is the calling service. The error is typed, as Unavailable, where
+// the token is refused for its time alone: it is of a peer, and good once its clock is right, or ours.
 func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 	if len(authorization) != 1 {
 		return nil, errors.New("exactly one service token is needed")
@@ -125,6 +127,9 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 		return nil, fmt.Errorf("key %q of service %q is not in LATCHKEY_INTERNAL_PEERS of %s",
 			kid, claims.Issuer, v.audience)
 	})
+	if isOfTime(err) && claims.IssuedAt != nil {
+		return nil, apierr.ErrUnavailable.WithCause(v.clocksDiffer(&claims))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -132,4 +137,31 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 		return nil, fmt.Errorf("the service token lives longer than %v", tokenLife)
 	}
 	return &claims, nil
+}
+
+// isOfTime tells whether err is that a token with a good signature has ended or not yet begun, and nothing else.
+func isOfTime(err error) bool {
+	for _, other := range []error{jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenNotValidYet} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	// The claims are looked at after the signature.
+	return errors.Is(err, jwt.ErrTokenInvalidClaims) &&
+		(errors.Is(err, jwt.ErrTokenExpired) || errors.Is(err, jwt.ErrTokenUsedBeforeIssued))
+}
+
+// clocksDiffer says how far; a caller uses its tokens for up to renewAt.
+func (v *verifier) clocksDiffer(claims *tokenClaims) error {
+	off, where := claims.IssuedAt.Sub(v.clock.Now()), "ahead of"
+	if off < 0 {
+		off, where = -off, "behind"
+	}
+	return fmt.Errorf("the clock of %s is %v %s that of %s (to within %v); have both set by NTP",
+		claims.Issuer, off.Round(time.Second), where, v.audience, renewAt)
+}
+
+func isTyped(err error) bool {
+	var typed *apierr.Error
+	return errors.As(err, &typed)
 }

@@ -96,6 +96,33 @@ func TestTokenAttacks(t *testing.T) {
 	}
 }
 
+// Only a token that is refused for its time alone is worth another try, and its refusal says how wrong which clock is.
+func TestTokensOfAnotherTime(t *testing.T) {
+	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	v := newVerifier("auth", peers, clock.NewFake(now))
+	for name, tt := range map[string]struct {
+		id       Identity
+		audience string
+		off      time.Duration
+		want     string
+	}{
+		"ahead":    {license, "auth", 11 * time.Second, "the clock of license is 11s ahead of that of auth (to within 30s)"},
+		"behind":   {license, "auth", -71 * time.Second, "the clock of license is 1m11s behind that of auth (to within 30s)"},
+		"audience": {license, "admin", -71 * time.Second, ""},
+		"key":      {Identity{"license", analytics.Key}, "auth", -71 * time.Second, ""},
+		"unknown":  {NewIdentity("license"), "auth", 11 * time.Second, ""},
+	} {
+		raw, err := newSigner(tt.id, tt.audience, clock.NewFake(now.Add(tt.off))).token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = v.verify([]string{"Bearer " + raw})
+		if isTyped(err) != (tt.want != "") || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func flip(token string) string {
 	last := token[len(token)-1]
 	if last == 'A' {

@@ -105,7 +105,7 @@ func TestClocksApart(t *testing.T) {
 			return w.call(http.MethodPost, url+"/api/v1/license/validate", device(w.LicenseKey, "pc"),
 				"X-API-Key", apiKey)
 		}
-		w.want(validate(urls[1]), http.StatusInternalServerError, "")
+		w.want(validate(urls[1]), http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE")
 		w.want(validate(urls[0]), http.StatusOK, "")
 		set("license-2", 0)
 		w.want(validate(urls[1]), http.StatusOK, "")
