@@ -84,6 +84,43 @@ func TestService(t *testing.T) {
 	})
 }
 
+// TestAClockThatWasDaysBehind: what lay more than a day ahead of it is a dead letter, and counts once it is replayed
+// under the right clock.
+func TestAClockThatWasDaysBehind(t *testing.T) {
+	eachHarness(t, func(t *testing.T, w *harness) {
+		now := time.Now()
+		wrong := clock.NewFake(now.AddDate(0, 0, -14))
+		w.clock = wrong
+		s, _ := w.start()
+		license := uuid.NewString()
+		w.publish(newEvent("license.validated", now, map[string]any{"license_id": license, "hardware_id": "d"}))
+		letters := w.pub.DeadLetters("analytics.events")
+		dead := func(want int) {
+			t.Helper()
+			testkit.Eventually(t, patience, func() error {
+				n, err := letters.Count(t.Context())
+				if err == nil && n != want {
+					err = fmt.Errorf("%d dead letters, want %d", n, want)
+				}
+				return err
+			})
+		}
+		dead(1)
+		wrong.Set(now)
+		if n, err := letters.Replay(t.Context()); n != 1 || err != nil {
+			t.Errorf("%d replayed: %v", n, err)
+		}
+		dead(0)
+		testkit.Eventually(t, patience, func() error {
+			n, err := validations(t.Context(), s, license)
+			if err == nil && n != 1 {
+				err = fmt.Errorf("%v validations, want 1", n)
+			}
+			return err
+		})
+	})
+}
+
 // watch starts to listen for events of a type.
 func (w *harness) watch(eventType string) <-chan event.Event {
 	seen, ready := make(chan event.Event, 10), make(chan struct{}, 10)
