@@ -196,6 +196,11 @@ var faults = map[string]struct {
 			p.change("LATCHKEY_DATABASE_URL", func(u *url.URL) { u.User = url.UserPassword("doctor_nobody", "wrong") })
 		}, fails, "database", "correct user and password in LATCHKEY_DATABASE_URL",
 	},
+	"a pooler in transaction mode is on the way": {
+		func(p *patient) {
+			p.env["LATCHKEY_DATABASE_URL"] = testkit.TransactionPooler(p.t, p.env["LATCHKEY_DATABASE_URL"])
+		}, fails, "pooler", "pool_mode=session",
+	},
 	"the database is not there": {
 		func(p *patient) {
 			p.change("LATCHKEY_DATABASE_URL", func(u *url.URL) { u.Path = "/nowhere" })
