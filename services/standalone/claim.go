@@ -56,6 +56,11 @@ func (s *suite) claimed(b bus.Bus) bus.Bus {
 
 // claimedBus is a bus that rests while held is false. Another process may write meanwhile: what that has in its outbox
 // is not ours to publish, and its revocations do not arrive here, so caches must know that they hear of none.
+//
+// A claim whose connection is silent counts as held for some seconds, in which another process may be at work, as after
+// a failover of the server. Nothing but caches is wrong meanwhile: jobs lock what they change and look at it anew, as
+// they do where every replica runs them, relays lock what they send, and consumers know in the database what was taken
+// in, analytics by an epoch, too.
 type claimedBus struct {
 	bus.Bus
 	held  func() bool

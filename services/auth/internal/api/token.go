@@ -58,7 +58,7 @@ func (a *API) issueTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	once, err := a.once(c, idempotency.Key{Scope: apikey.Of(c).ID + " "})
+	once, err := a.once(c, idempotency.Key{Scope: apikey.Of(c).ID + " "}, new(credential.Pair))
 	if err != nil {
 		return err
 	}
@@ -76,12 +76,12 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	if err := httpx.Bind(c, &req); err != nil {
 		return err
 	}
-	once, err := a.once(c, idempotency.Key{Last: true})
+	var kept credential.Pair
+	once, err := a.once(c, idempotency.Key{Last: true}, &kept)
 	if err != nil {
 		return err
 	}
-	var kept credential.Pair
-	pair, err := a.tryRefresh(c, req.RefreshToken, noting(&kept, once))
+	pair, err := a.tryRefresh(c, req.RefreshToken, once)
 	if err != nil || pair != kept { // the one that was kept is void, and another may have taken its place
 		c.Writer.Header().Del(httpx.HeaderReplayed)
 	}
@@ -102,31 +102,19 @@ func (a *API) tryRefresh(c *gin.Context, raw string, once credential.Once) (pair
 }
 
 // once makes the Idempotency-Key of the request hold, which belongs to the scope of like and a subject together, and is
-// kept as like says; nil without one.
-func (a *API) once(c *gin.Context, like idempotency.Key) (credential.Once, error) {
+// kept as like says; nil without one. kept becomes the pair that it holds for.
+func (a *API) once(c *gin.Context, like idempotency.Key, kept *credential.Pair) (credential.Once, error) {
 	key, err := idempotency.KeyOf(c, like.Scope)
 	if err != nil || key.Key == "" {
 		return nil, err
 	}
 	key.Last = like.Last
 	return func(ctx context.Context, subject string,
-		fn func(ctx context.Context) (credential.Pair, error)) (credential.Pair, error) {
+		fn func(ctx context.Context) (credential.Pair, error)) (_ credential.Pair, err error) {
 		key.Scope = like.Scope + subject
-		return idempotency.Do(ctx, a.Idempotency, key, fn)
+		*kept, err = idempotency.Do(ctx, a.Idempotency, key, fn)
+		return *kept, err
 	}, nil
-}
-
-// noting is once, with its pair written to kept; nil for nil.
-func noting(kept *credential.Pair, once credential.Once) credential.Once {
-	if once == nil {
-		return nil
-	}
-	return func(ctx context.Context, subject string,
-		fn func(ctx context.Context) (credential.Pair, error)) (pair credential.Pair, err error) {
-		pair, err = once(ctx, subject, fn)
-		*kept = pair
-		return pair, err
-	}
 }
 
 func (a *API) verifyToken(c *gin.Context) error {

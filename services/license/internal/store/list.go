@@ -45,11 +45,9 @@ func (s *Store) ended(ctx context.Context, selected selection, now time.Time) ([
 	if len(ids) > fewFound {
 		return []selection{selected}, err
 	}
-	told, untold := "announced = 'expired'", "announced <> 'expired'"
-	parts := []selection{selected.having(told, told)}
+	parts := []selection{selected.having("announced = 'expired'")}
 	if len(ids) > 0 {
-		few := db.In("id", ids)
-		parts = append(parts, selected.having(untold, untold).having(few, few))
+		parts = append(parts, selected.having("announced <> 'expired'").having(db.In("id", ids)))
 	}
 	return parts, err
 }
@@ -68,8 +66,11 @@ func (s *Store) LicenseIDs(ctx context.Context, f licensing.Filter, now time.Tim
 // selection makes queries for the same licenses: page for some of them in order, total for how many there are.
 type selection struct{ page, total func() *gorm.DB }
 
-// having is a part of a selection: that which conditions on its two queries leave.
-func (s selection) having(page, total any) selection {
+// having is the part of a selection that a condition leaves.
+func (s selection) having(condition any) selection { return s.parted(condition, condition) }
+
+// parted is having, by a condition for each of its two queries: alike in what they leave, not in how it is found.
+func (s selection) parted(page, total any) selection {
 	return selection{
 		func() *gorm.DB { return s.page().Where(page) },
 		func() *gorm.DB { return s.total().Where(total) },
@@ -91,7 +92,7 @@ func (s *Store) selecting(ctx context.Context, f licensing.Filter, now time.Time
 		return selected, err
 	}
 	page, total, err := s.havingMetadata(ctx, f.Metadata)
-	return selected.having(page, total), err
+	return selected.parted(page, total), err
 }
 
 // lookedUp are the conditions on licenses that take a look elsewhere first: the planner then knows how many licenses
