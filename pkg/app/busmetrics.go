@@ -39,8 +39,8 @@ func observeBus(d Deps) bus.Bus {
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "latchkey_bus_refused_types_total",
-			Help: "How often the broker refused events of a type, for which a permission or a queue is missing; they are " +
-				"sent again.",
+			Help: "How often the broker refused events of a type, for which a permission or a queue is missing; they " +
+				"are sent again.",
 		}, []string{"type"}),
 		confirmed: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "latchkey_bus_publish_duration_seconds",

@@ -43,8 +43,8 @@ func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxCon
 	}
 	if pooled, err := data.Pooled(ctx); pooled {
 		d.Fail("pooler", "connect to PostgreSQL directly, or through a pooler in session mode (PgBouncer: "+
-			"pool_mode=session)", "gives each transaction another session, as in transaction mode: locks and limits of "+
-			"a connection do not stay with it")
+			"pool_mode=session)", "gives each transaction another session, as in transaction mode: locks and limits "+
+			"of a connection do not stay with it")
 		return
 	} else if err != nil {
 		d.Fail("database", db.Remedy(err), "takes no connections: %v", err)

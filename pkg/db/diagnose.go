@@ -104,8 +104,8 @@ var remedies = map[string]string{
 		"LATCHKEY_DATABASE_URL",
 	"42704": "correct the parameters at the end of LATCHKEY_DATABASE_URL",
 	"42501": "the role lacks a right: deploy/postgres/roles.sh makes roles that have all of theirs",
-	"08P01": "a pooler on the way does not take what each connection sets: connect to PostgreSQL directly, or have the " +
-		"pooler pass it on (PgBouncer: ignore_startup_parameters), in session mode",
+	"08P01": "a pooler on the way does not take what each connection sets: connect to PostgreSQL directly, or have " +
+		"the pooler pass it on (PgBouncer: ignore_startup_parameters), in session mode",
 	"53300": "raise max_connections of the server, or lower LATCHKEY_DATABASE_MAX_CONNS of all services",
 	"25006": "the server takes no changes: it is a standby, or default_transaction_read_only is on (of the server, " +
 		"the database or the role); while that is on purpose, set LATCHKEY_MAINTENANCE=true",

@@ -55,7 +55,8 @@ func moves(ctx context.Context, conn, other *pgx.Conn) (bool, error) {
 	return after != before, err
 }
 
-// sessionOf names the session that a statement of conn reaches. It prepares nothing: the next session would not know it.
+// sessionOf names the session that a statement of conn reaches. It prepares nothing, which the next session would not
+// know.
 func sessionOf(ctx context.Context, conn *pgx.Conn) (pid int, err error) {
 	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid)
 	return pid, err

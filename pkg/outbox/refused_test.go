@@ -87,8 +87,8 @@ func TestARefusedTypeHoldsUpNoOther(t *testing.T) {
 		})
 		pub.allowed.Store(true)
 		awaitSent(t, o)
-		isHeld := func(id string) bool { return slices.Contains(held, id) }
-		if diff := cmp.Diff(held, slices.DeleteFunc(pub.ids(), func(id string) bool { return !isHeld(id) })); diff != "" {
+		isOther := func(id string) bool { return !slices.Contains(held, id) }
+		if diff := cmp.Diff(held, slices.DeleteFunc(pub.ids(), isOther)); diff != "" {
 			t.Error(diff)
 		}
 	})

@@ -76,8 +76,8 @@ func fromInfo(info *rpcv1.ErrorInfo) *apierr.Error {
 
 // Error is the *apierr.Error behind a failed call. A peer service's typed failure is itself again, kind and code; a
 // peer service that cannot be reached, takes too long, or has another time is apierr.ErrUnavailable; everything else, a
-// service token that is refused for another reason among it, is a fault between us and not the user's: apierr.ErrInternal. Clients made with NewClientOptions have
-// applied it already.
+// service token that is refused for another reason among it, is a fault between us and not the user's:
+// apierr.ErrInternal. Clients made with NewClientOptions have applied it already.
 func Error(err error) error {
 	if err == nil {
 		return nil

@@ -107,8 +107,8 @@ func newVerifier(audience string, peers Peers, c clock.Clock) *verifier {
 	)}
 }
 
-// verify returns what a service token says. Its Issuer is the calling service. The error is typed, as Unavailable, where
-// the token is refused for its time alone: it is of a peer, and good once its clock is right, or ours.
+// verify returns what a service token says. Its Issuer is the calling service. The error is typed, as Unavailable,
+// where the token is refused for its time alone: it is of a peer, and good once its clock is right, or ours.
 func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 	if len(authorization) != 1 {
 		return nil, errors.New("exactly one service token is needed")
@@ -141,7 +141,8 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 
 // isOfTime tells whether err is that a token with a good signature has ended or not yet begun, and nothing else.
 func isOfTime(err error) bool {
-	for _, other := range []error{jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenNotValidYet} {
+	others := []error{jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenNotValidYet}
+	for _, other := range others {
 		if errors.Is(err, other) {
 			return false
 		}

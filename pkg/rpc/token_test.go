@@ -106,8 +106,8 @@ func TestTokensOfAnotherTime(t *testing.T) {
 		off      time.Duration
 		want     string
 	}{
-		"ahead":    {license, "auth", 11 * time.Second, "the clock of license is 11s ahead of that of auth (to within 30s)"},
-		"behind":   {license, "auth", -71 * time.Second, "the clock of license is 1m11s behind that of auth (to within 30s)"},
+		"ahead":    {license, "auth", 11 * time.Second, "license is 11s ahead of that of auth (to within 30s)"},
+		"behind":   {license, "auth", -71 * time.Second, "license is 1m11s behind that of auth (to within 30s)"},
 		"audience": {license, "admin", -71 * time.Second, ""},
 		"key":      {Identity{"license", analytics.Key}, "auth", -71 * time.Second, ""},
 		"unknown":  {NewIdentity("license"), "auth", 11 * time.Second, ""},

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TransactionPooler returns address, which Postgres returned, by way of a pooler in transaction mode: a connection has a
-// session of the server for each transaction, the one that came free last.
+// TransactionPooler returns address, which Postgres returned, by way of a pooler in transaction mode: a connection has
+// a session of the server for each transaction, the one that came free last.
 func TransactionPooler(t testing.TB, address string) string {
 	t.Helper()
 	at, err := url.Parse(address)
