@@ -29,7 +29,9 @@ const (
 	publishTimeout = 10 * time.Second
 	// gatherFor lets commits come together, because claiming, confirming and committing a batch costs as much as many
 	// events do. It is what a change waits before others can learn of it.
-	gatherFor      = 25 * time.Millisecond
+	gatherFor = 25 * time.Millisecond
+	// wholeEvery is how often types that are left out are gone through from the first one on.
+	wholeEvery     = time.Minute
 	backoffFirst   = 100 * time.Millisecond
 	backoffLongest = 10 * time.Second
 )
@@ -85,10 +87,11 @@ type relayer struct {
 	pub bus.Publisher
 	// held are the types that the bus refuses.
 	held map[string]hold
-	// left are the types that the last search left out. The next one that leaves out the same begins behind what it
-	// had seen: there may be millions of them. What an earlier transaction commits late is found by the search after.
-	left   []string
+	// Up to behind there are only types of passed, maybe millions of them: a search that leaves these out begins there.
+	// What a transaction of before committed late is found by one from the beginning, of which the last was at whole.
+	passed []string
 	behind int64
+	whole  time.Time
 }
 
 // hold is for how long events of a type wait that was refused several times in a row.
@@ -130,34 +133,41 @@ func (r *relayer) waiting() (types []string) {
 func (r *relayer) batch(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*publishTimeout)
 	defer cancel()
-	left := r.waiting()
-	if !slices.Equal(left, r.left) {
-		r.left, r.behind = left, 0
+	left, began := r.waiting(), time.Now()
+	b := batch{left: left, behind: r.behind}
+	isTried := func(t string) bool { return !slices.Contains(left, t) }
+	if slices.ContainsFunc(r.passed, isTried) || began.Sub(r.whole) > wholeEvery {
+		b.behind = 0
 	}
-	var b batch
 	if r.db.Engine() == db.SQLite {
-		b, err = r.relaySQLite(ctx)
+		err = r.relaySQLite(ctx, &b)
 	} else {
-		b, err = r.relayPostgres(ctx)
+		err = r.relayPostgres(ctx, &b)
 	}
 	if err != nil {
 		return false, err
 	}
-	r.behind = b.last
-	maps.DeleteFunc(r.held, func(t string, _ hold) bool { return !slices.Contains(left, t) })
+	if b.behind == 0 {
+		r.whole = began
+	}
+	r.passed, r.behind = left, b.last
+	maps.DeleteFunc(r.held, func(t string, _ hold) bool { return isTried(t) })
 	return b.more, nil
 }
 
 // batch are events to be published together.
 type batch struct {
-	seqs []int64
-	// last is where the next search begins, more whether there is something behind it.
+	// The search begins behind this number, and leaves these types out.
+	behind int64
+	left   []string
+	seqs   []int64
+	// last is where the next search may begin, more whether there is something behind it.
 	last int64
 	more bool
 }
 
-// oldest returns the unsent events that come first, as many as a batch may hold. locked is how they are locked.
-func (r *relayer) oldest(tx *gorm.DB, locked string) (b batch, err error) {
+// find looks for the unsent events that come first, as many as a batch may hold. locked is how they are locked.
+func (b *batch) find(tx *gorm.DB, locked string) error {
 	const (
 		found = `WITH found AS (SELECT seq FROM outbox_unsent WHERE seq > ?`
 		but   = ` AND (SELECT type FROM outbox WHERE outbox.seq = outbox_unsent.seq) NOT IN ?`
@@ -165,39 +175,39 @@ func (r *relayer) oldest(tx *gorm.DB, locked string) (b batch, err error) {
 		sizes = `) SELECT seq, (SELECT ` + bytesOf + ` FROM outbox WHERE outbox.seq = found.seq) AS bytes
 			FROM found ORDER BY seq`
 	)
-	query, args := found+first+locked+sizes, []any{r.behind, batchSize}
-	if len(r.left) > 0 {
-		query, args = found+but+first+locked+sizes, []any{r.behind, r.left, batchSize}
+	query, args := found+first+locked+sizes, []any{b.behind, batchSize}
+	if len(b.left) > 0 {
+		query, args = found+but+first+locked+sizes, []any{b.behind, b.left, batchSize}
 		err := tx.Raw(`SELECT coalesce(max(seq), 0) FROM outbox_unsent`).Scan(&b.last).Error
 		if err != nil {
-			return b, err
+			return err
 		}
 	}
 	var rows []sized
 	if err := tx.Raw(query, args...).Scan(&rows).Error; err != nil {
-		return b, err
+		return err
 	}
 	b.seqs = within(batchBytes, rows)
-	if b.more = len(rows) == batchSize || len(b.seqs) < len(rows); b.more && len(r.left) > 0 {
+	if b.more = len(rows) == batchSize || len(b.seqs) < len(rows); b.more && len(b.left) > 0 {
 		b.last = b.seqs[len(b.seqs)-1]
 	}
-	return b, nil
+	return nil
 }
 
 // relayPostgres deletes the entries of a batch in a transaction that stays open while it publishes, so that another
 // relay takes those behind them. A row with a lower seq that commits late is simply found unsent next time.
-func (r *relayer) relayPostgres(ctx context.Context) (b batch, err error) {
+func (r *relayer) relayPostgres(ctx context.Context, b *batch) error {
 	const (
 		// A crash of the server that undoes the commit makes the batch be sent again; nobody need wait for its disk.
 		asynchronous = `SET LOCAL synchronous_commit = off`
 		taken        = `DELETE FROM outbox_unsent WHERE seq = ANY (?)`
 	)
 	// The bus gets the context without the transaction: nobody may join it from there.
-	err = r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+	return r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		if err := tx.Exec(asynchronous).Error; err != nil {
 			return err
 		}
-		if b, err = r.oldest(tx, ` FOR UPDATE SKIP LOCKED`); err != nil || len(b.seqs) == 0 {
+		if err := b.find(tx, ` FOR UPDATE SKIP LOCKED`); err != nil || len(b.seqs) == 0 {
 			return err
 		}
 		var rows []row
@@ -209,30 +219,28 @@ func (r *relayer) relayPostgres(ctx context.Context) (b batch, err error) {
 		}
 		return publish(ctx, r.pub, rows)
 	})
-	return b, err
 }
 
 // relaySQLite publishes outside any transaction: there is one lock for all writers, and a consumer in the same process
 // may have to write before it can confirm. Two relays at once would send rows twice, which consumers bear.
-func (r *relayer) relaySQLite(ctx context.Context) (batch, error) {
+func (r *relayer) relaySQLite(ctx context.Context, b *batch) error {
 	const sent = `DELETE FROM outbox_unsent WHERE seq IN (SELECT value FROM json_each(?))`
 	read := r.db.Read(ctx)
-	b, err := r.oldest(read, "")
-	if err != nil || len(b.seqs) == 0 {
-		return b, db.Error(err)
+	if err := b.find(read, ""); err != nil || len(b.seqs) == 0 {
+		return db.Error(err)
 	}
 	var rows []row
 	if err := r.rows(read, b.seqs).Find(&rows).Error; err != nil {
-		return b, db.Error(err)
+		return db.Error(err)
 	}
 	if err := publish(ctx, r.pub, rows); err != nil {
-		return b, err
+		return err
 	}
 	list, err := json.Marshal(b.seqs)
 	if err != nil {
-		return b, err
+		return err
 	}
-	return b, r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
+	return r.db.Tx(ctx, func(_ context.Context, tx *gorm.DB) error {
 		return tx.Exec(sent, string(list)).Error
 	})
 }
