@@ -96,7 +96,7 @@ func TestKillLicenseDuringRenewals(t *testing.T) {
 // twice.
 func TestKillLicenseDuringABulkChange(t *testing.T) {
 	each(t, func(w *harness) {
-		const many, batch = 4000, 250
+		const many, batch = 10_000, 250
 		customer := fmt.Sprintf("kill bulk %d", time.Now().UnixNano())
 		row := fmt.Sprintf(`{"customer_id":%q,"expires_at":"2100-01-01T00:00:00Z"}`, customer)
 		for range many / batch {
