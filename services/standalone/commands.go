@@ -28,8 +28,10 @@ type command struct {
 	short    string
 	run      func(ctx context.Context, s *suite, args []string, out io.Writer) error
 	unlocked bool
-	// makesData says that the data directory need not exist.
-	makesData bool
+	// anyDir says that the data directory need not exist; such a command looks at it itself.
+	anyDir bool
+	// byAPI says that it asks the suite that serves, and needs no database.
+	byAPI bool
 	// ownFlags says that whatever follows the name is for the command to look at.
 	ownFlags bool
 }
@@ -45,18 +47,18 @@ var commands = map[string]command{
 		unlocked: true,
 	},
 	"restore": {
-		args:      []string{"FOLDER"},
-		short:     "make the data directory of a backup",
-		run:       restore,
-		unlocked:  true,
-		makesData: true,
+		args:     []string{"FOLDER"},
+		short:    "make the data directory of a backup",
+		run:      restore,
+		unlocked: true,
+		anyDir:   true,
 	},
 	"config": {
-		args:      []string{"check|print"},
-		short:     "say what is wrong with the settings, or where each value comes from; while it runs, too",
-		run:       configCommand,
-		unlocked:  true,
-		makesData: true,
+		args:     []string{"check|print"},
+		short:    "say what is wrong with the settings, or where each value comes from; while it runs, too",
+		run:      configCommand,
+		unlocked: true,
+		anyDir:   true,
 	},
 	"dead-letters": {
 		args:     []string{"list|replay|drop"},
@@ -76,6 +78,7 @@ var commands = map[string]command{
 		short:    "while it runs: have it make, activate and validate a test license",
 		run:      smokeTest,
 		unlocked: true,
+		byAPI:    true,
 	},
 	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
 	"rotate-signing-key": {

@@ -23,6 +23,7 @@ import (
 	"github.com/latchkey-dev/latchkey/services/analytics"
 	"github.com/latchkey-dev/latchkey/services/auth"
 	"github.com/latchkey-dev/latchkey/services/license"
+	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
 
 // starter is a program with its config check, and with its start as far as that goes without servers and clients.
@@ -107,6 +108,19 @@ func lostSecrets(t *testing.T) string {
 	return dir
 }
 
+// lostDatabase is the data directory of a suite whose license.db is gone.
+func lostDatabase(t *testing.T) string {
+	dir := t.TempDir()
+	for name, bytes := range map[string]int{
+		secretsFile: 0, credentials.File: 0, "auth.db": 2 * onePage, "analytics.db": 2 * onePage, "admin.db": 2 * onePage,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, bytes), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // urlKeys are an internal key with its peers and a master key, as tools write them that use the URL alphabet of base64.
 func urlKeys() map[string]string {
 	id := rpc.NewIdentity("auth")
@@ -160,6 +174,9 @@ func TestConfigCheckRefusesWhatServeRefuses(t *testing.T) {
 		"a file that is none for the database": {
 			settings: map[string]string{"LATCHKEY_DATABASE_URL": "sqlite::memory:"},
 			refused:  append([]string{program}, services...), want: "LATCHKEY_DATABASE_URL",
+		},
+		"data without a database": {
+			dir: lostDatabase(t), refused: []string{program}, want: "LATCHKEY_DATA_DIR",
 		},
 		"data without secrets": {dir: lostSecrets(t), refused: []string{program}, want: "LATCHKEY_DATA_DIR"},
 	} {

@@ -27,7 +27,8 @@ func configCommand(_ context.Context, s *suite, args []string, out io.Writer) er
 		if err := s.settings.complete(&made); err != nil {
 			return err
 		}
-		err := errors.Join(s.settings.checkDataDir(), s.settings.auth.CheckCertificate(time.Now()))
+		err := errors.Join(s.settings.checkDataDir(), s.settings.tryDataDir(),
+			s.settings.auth.CheckCertificate(time.Now()))
 		if err := app.NewSettingsError(program, hint, err); err != nil {
 			return err
 		}

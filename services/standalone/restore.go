@@ -30,6 +30,9 @@ func restore(_ context.Context, s *suite, args []string, out io.Writer) (err err
 	if err != nil {
 		return &app.ArgumentError{Err: err}
 	}
+	if _, err := s.settings.makeDataDir(); err != nil {
+		return err
+	}
 	lock, err := lockDataDir(dir)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -101,56 +100,6 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 }
 
 func (s *settings) all() []any { return []any{s, &s.auth, &s.license, &s.analytics, &s.admin} }
-
-// prepareDataDir makes the data directory for what may begin without one, after it has refused one that does not fit.
-func (s *settings) prepareDataDir() error {
-	serves := len(s.command) == 0
-	needsData := !serves && !commands[s.command[0]].makesData
-	if serves || needsData {
-		if err := s.checkDataDir(); err != nil {
-			return err
-		}
-	}
-	_, missing := os.Stat(filepath.Join(s.DataDir, secretsFile))
-	switch {
-	case needsData && missing != nil:
-		return config.Problemf(s, &s.DataDir,
-			"has no data that a command could work on (%v); name the directory of the suite", missing)
-	case needsData:
-		return nil
-	case missing != nil && s.auth.Maintenance && s.DatabaseURL == "":
-		return config.Problemf(&s.auth, &s.auth.Maintenance,
-			"must be false for the first start: %s has no data, and nothing is made in maintenance mode", s.DataDir)
-	}
-	if err := os.MkdirAll(s.DataDir, 0o700); err != nil {
-		return config.Problemf(s, &s.DataDir, "cannot be made: %v; name another directory", err)
-	}
-	return nil
-}
-
-// checkDataDir refuses a data directory that is half restored, or has lost its secrets.
-func (s *settings) checkDataDir() error {
-	if s.restoring() {
-		return config.Problemf(s, &s.DataDir, "is being restored; if that was interrupted, repeat "+
-			"latchkey --data-dir %s restore FOLDER", s.DataDir)
-	}
-	return s.requireSecrets()
-}
-
-// requireSecrets refuses databases without the secrets that they were made with: new ones would read nothing, and stand
-// where those of a backup belong.
-func (s *settings) requireSecrets() error {
-	if _, err := os.Lstat(filepath.Join(s.DataDir, secretsFile)); err == nil {
-		return nil
-	}
-	for _, name := range databaseFiles() {
-		if _, err := os.Lstat(filepath.Join(s.DataDir, name)); err == nil {
-			return config.Problemf(s, &s.DataDir, "%s has data (%s), but its %s is gone, without which the data "+
-				"cannot be read: put back the %[3]s of a backup", s.DataDir, name, secretsFile)
-		}
-	}
-	return nil
-}
 
 // sqliteURL is the database of a service in the data directory.
 func (s *settings) sqliteURL(service string) string {
