@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
 func (p *program) doctorCommand() *cobra.Command {
@@ -35,11 +37,15 @@ is, 2 wrong settings.`,
 type Diagnosis struct {
 	out   io.Writer
 	of    string
+	suite string // the program of all services; "" is that of one
 	wrong int
 }
 
 // NewDiagnosis prints to out.
 func NewDiagnosis(out io.Writer) *Diagnosis { return &Diagnosis{out: out} }
+
+// OfSuite makes it that of a program that has all services in one process, and is stopped while it is looked at.
+func (d *Diagnosis) OfSuite(program string) { d.suite = program }
 
 // Of names the service that is looked at from here on, where there are several.
 func (d *Diagnosis) Of(service string) { d.of = service + " " }
@@ -61,6 +67,11 @@ func (d *Diagnosis) Fail(what, remedy, format string, args ...any) {
 }
 
 func (d *Diagnosis) line(state, what, format string, args ...any) {
+	for i, arg := range args {
+		if e, ok := arg.(*apierr.Error); ok && e.Err != nil {
+			args[i] = e.Err // without the sentence for callers
+		}
+	}
 	fmt.Fprintf(d.out, "%-4s  %-24s  %s\n", state, d.of+what, fmt.Sprintf(format, args...))
 }
 

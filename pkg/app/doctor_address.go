@@ -14,21 +14,30 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 )
 
-// Address tells whether the service can listen at addr, which setting names, or already does.
+// Address tells whether the service can listen at addr, which setting names, or already does. A suite that is looked at
+// is stopped, so what answers in its place is another one.
 func (d *Diagnosis) Address(ctx context.Context, setting, service, addr string) {
 	const what = "address"
 	listener, err := net.Listen("tcp", addr)
-	switch {
-	case err == nil:
+	if err == nil {
 		listener.Close()
 		d.OK(what, "%s is free: %s does not run", addr, service)
-	case !errors.Is(err, syscall.EADDRINUSE):
-		d.Fail(what, "correct "+setting, "%v", err)
-	case answers(ctx, addr) == service:
-		d.OK(what, "%s answers at %s", service, addr)
-	default:
-		d.Fail(what, "end that program, or set "+setting+" to a free port", "another program listens at %s", addr)
+		return
 	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		d.Fail(what, "correct "+setting, "%v", err)
+		return
+	}
+	who := answers(ctx, addr)
+	if who == service && d.suite == "" {
+		d.OK(what, "%s answers at %s", service, addr)
+		return
+	}
+	found := "another program"
+	if who != "" {
+		found = who + " of another Latchkey"
+	}
+	d.Fail(what, "end that program, or set "+setting+" to a free port", "%s listens at %s", found, addr)
 }
 
 // answers is the name of the service that answers at addr, "" for none of ours.

@@ -3,7 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,25 +21,44 @@ func (p *program) diagnoseDatabase(ctx context.Context, d *Diagnosis) {
 	b := p.base()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	path, isFile := strings.CutPrefix(b.DatabaseURL, "sqlite:")
-	remedy := "correct LATCHKEY_DATABASE_URL"
-	if isFile {
-		remedy = "let this user write the file and its folder, on a disk that is not mounted read-only"
+	cfg := db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2, ReadOnly: b.Maintenance}
+	if path, isFile := strings.CutPrefix(b.DatabaseURL, "sqlite:"); isFile {
+		d.Disk("disk", filepath.Dir(path))
 	}
-	data, err := db.Open(ctx, db.Config{URL: b.DatabaseURL, Schema: p.Name, MaxConns: 2, ReadOnly: b.Maintenance})
+	p.DiagnoseDatabase(ctx, d, cfg, b.DatabaseMaxConns)
+}
+
+// DiagnoseDatabase opens the database of the service and looks at it; the service itself may open maxConns connections.
+// It makes no file.
+func (s Service) DiagnoseDatabase(ctx context.Context, d *Diagnosis, cfg db.Config, maxConns int) {
+	remedy := "correct LATCHKEY_DATABASE_URL"
+	if path, isFile := strings.CutPrefix(cfg.URL, "sqlite:"); isFile {
+		remedy = "let this user write the file and its folder, on a disk that is not mounted read-only"
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+			d.Fail("database", d.migrateRemedy(s.Name), "%s is not there yet, or empty", path)
+			return
+		}
+	}
+	data, err := db.Open(ctx, cfg)
 	if err != nil {
-		d.Fail("database", remedy, "%v", err)
+		d.Fail("database", cmp.Or(db.ServerRemedy(err), remedy), "%v", err)
 		return
 	}
 	defer data.Close()
-	if isFile {
-		d.Disk("disk", filepath.Dir(path))
-	}
-	p.Service.Diagnose(ctx, d, data, b.DatabaseMaxConns)
+	s.diagnose(ctx, d, data, maxConns)
 }
 
-// Diagnose looks at the database of the service.
-func (s Service) Diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxConns int) {
+// migrateRemedy is what to do where the schema of a service is missing or old.
+func (d *Diagnosis) migrateRemedy(service string) string {
+	if d.suite != "" {
+		return "start " + d.suite + ", which makes it"
+	}
+	return "run '" + service + " migrate', or start the service, which does it"
+}
+
+// diagnose looks at the open database of the service.
+func (s Service) diagnose(ctx context.Context, d *Diagnosis, data *db.DB, maxConns int) {
 	if err := data.Ping(ctx); err != nil {
 		d.Fail("database", db.Remedy(err), "does not answer: %v", err)
 		return
@@ -129,7 +151,8 @@ func (s Service) diagnoseChanges(ctx context.Context, d *Diagnosis, data *db.DB)
 func (s Service) diagnoseSchema(ctx context.Context, d *Diagnosis, data *db.DB) bool {
 	versions, err := data.Versions(ctx, s.Migrations...)
 	if err != nil {
-		d.Fail("schema", "run the version that made it, or start on an empty database", "%v", err)
+		d.Fail("schema", cmp.Or(db.ServerRemedy(err), "run the version that made it, or start on an empty database"),
+			"%v", err)
 		return false
 	}
 	var behind, ahead []string
@@ -146,10 +169,9 @@ func (s Service) diagnoseSchema(ctx context.Context, d *Diagnosis, data *db.DB) 
 	}
 	switch {
 	case empty:
-		d.Fail("schema", "run '"+s.Name+" migrate', or start the service, which does it", "is not there yet")
+		d.Fail("schema", d.migrateRemedy(s.Name), "is not there yet")
 	case len(behind) > 0:
-		d.Fail("schema", "run '"+s.Name+" migrate', or start the service, which does it",
-			"is older than this program: %s", strings.Join(behind, ", "))
+		d.Fail("schema", d.migrateRemedy(s.Name), "is older than this program: %s", strings.Join(behind, ", "))
 	case len(ahead) > 0:
 		d.Warn("schema", "finish the upgrade: this program does not know what was added",
 			"is newer than this program: %s", strings.Join(ahead, ", "))
@@ -168,8 +190,13 @@ func (s Service) diagnoseKeys(ctx context.Context, d *Diagnosis, data *db.DB) {
 		err = keys.Check(ctx)
 	}
 	if err != nil {
-		d.Fail("master key", "set LATCHKEY_MASTER_KEY to the key that the rows were written with, or name it in "+
-			"LATCHKEY_MASTER_KEY_PREVIOUS", "%v", err)
+		remedy := "set LATCHKEY_MASTER_KEY to the key that the rows were written with, or name it in " +
+			"LATCHKEY_MASTER_KEY_PREVIOUS"
+		if d.suite != "" {
+			remedy = "put back the secrets.json of the backup that the databases are of; if a setting gave the key, " +
+				remedy
+		}
+		d.Fail("master key", remedy, "%v", err)
 		return
 	}
 	d.OK("master key", "is the one of all rows")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	codes "modernc.org/sqlite/lib"
 )
 
 // Diagnosis is what an operator wants to know of a database that answers.
@@ -56,11 +58,11 @@ func (g Diagnosis) Skew() time.Duration {
 	return g.Clock.Sub(g.Before.Add(g.After.Sub(g.Before) / 2))
 }
 
-// Remedy is what to do about an error of a connection to a PostgreSQL server, "" where nobody knows.
+// Remedy is what to do about an error of a database or the connection to its server, "" where nobody knows.
 func Remedy(err error) string {
 	var name *net.DNSError
 	switch {
-	case pgCode(err) != "":
+	case pgCode(err) != "" || sqliteCode(err) != 0:
 		return ServerRemedy(err)
 	case errors.As(err, &name):
 		return "its name is not known: correct the host in LATCHKEY_DATABASE_URL"
@@ -74,8 +76,14 @@ func Remedy(err error) string {
 	return ""
 }
 
-// ServerRemedy is what to do about what the server has answered, "" where nobody knows.
-func ServerRemedy(err error) string { return remedies[pgCode(err)] }
+// ServerRemedy is what to do about what the server, or SQLite, has answered, "" where nobody knows.
+func ServerRemedy(err error) string {
+	switch sqliteCode(err) & 0xff {
+	case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
+		return "the file of the database is damaged: restore a backup"
+	}
+	return remedies[pgCode(err)]
+}
 
 // Blocker is a session of the server that others wait for.
 type Blocker struct {

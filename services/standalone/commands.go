@@ -197,9 +197,10 @@ func (s *suite) with(ctx context.Context, name string, fn func(app.Deps) error) 
 	return fn(app.Deps{Log: log, DB: database, Clock: clock.System{}})
 }
 
-// doctor changes nothing, and so opens the databases without migrating them.
+// doctor changes nothing: it neither makes nor migrates a database.
 func doctor(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 	d := app.NewDiagnosis(out)
+	d.OfSuite(program)
 	d.OK("settings", "are complete")
 	d.Maintenance(s.settings.auth.Base)
 	if s.settings.DatabaseURL == "" {
@@ -208,16 +209,9 @@ func doctor(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 	for _, svc := range s.services {
 		d.Of(svc.Name)
 		d.Address(ctx, svc.addrSetting(), svc.Name, svc.addr)
-		data, err := db.Open(ctx, db.Config{URL: s.databaseURL(svc.Name), Schema: svc.Name, MaxConns: 2,
-			ReadOnly: s.settings.auth.Maintenance})
-		if err != nil {
-			d.Fail("database", "correct LATCHKEY_DATABASE_URL", "%v", err)
-			continue
-		}
-		svc.Diagnose(ctx, d, data, s.settings.DatabaseConns)
-		if err := data.Close(); err != nil {
-			return err
-		}
+		cfg := db.Config{URL: s.databaseURL(svc.Name), Schema: svc.Name, MaxConns: 2,
+			ReadOnly: s.settings.auth.Maintenance}
+		svc.DiagnoseDatabase(ctx, d, cfg, s.settings.DatabaseConns)
 	}
 	if s.settings.AMQPURL != "" {
 		for _, svc := range s.services {
@@ -235,7 +229,7 @@ func (s *service) rotateMasterKey(ctx context.Context, d app.Deps, out io.Writer
 	}
 	moved, err := keys.Rotate(ctx, func(string, int) {})
 	if err != nil {
-		return settingsProblem(app.MasterKeyError(err))
+		return masterKeyProblem(app.MasterKeyError(err))
 	}
 	const done = "%s: %d rows were moved; everything is under master key %s now\n"
 	_, err = fmt.Fprintf(out, done, s.Name, moved, keys.Ring.Name())

@@ -189,6 +189,58 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+// TestDoctorOfWhatAStartRefuses: it says what to do here, where no service has a program of its own, and changes
+// nothing.
+func TestDoctorOfWhatAStartRefuses(t *testing.T) {
+	whole := installation{t, t.TempDir()}
+	c, _, stop := start(t, anyPort(whole.dir))
+	taken := "--license-addr=" + strings.TrimPrefix(c.LicenseURL, "http://")
+	neighbor := installation{t, t.TempDir()}
+	if out, code := neighbor.command(taken); code != 1 || !strings.Contains(out, "LATCHKEY_LICENSE_ADDR") {
+		t.Fatalf("beside another suite: %d %s", code, out)
+	}
+	if out, code := neighbor.command(taken, "doctor"); code != 1 ||
+		!strings.Contains(out, "FAIL  license address") || !strings.Contains(out, "license of another Latchkey") {
+		t.Errorf("beside another suite: %d %s", code, out)
+	}
+	stop()
+
+	begun := whole.copied(secretsFile, "license.db")
+	damaged := whole.copied(restored()...)
+	if err := os.WriteFile(filepath.Join(damaged.dir, "license.db"), make([]byte, 9*onePage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := whole.copied(restored()...)
+	if err := credentials.WriteJSON(filepath.Join(stranger.dir, secretsFile), newSecrets()); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		d           installation
+		line, start string
+		remedy      string
+	}{
+		{begun, "FAIL  analytics database", "", "-> start latchkey, which makes it"},
+		{damaged, "FAIL  license database", "restore a backup", "is damaged: restore a backup"},
+		{stranger, "FAIL  auth master key", "put back the secrets.json", "-> put back the secrets.json"},
+	} {
+		before := changes(t, tt.d.dir)
+		out, code := tt.d.command("doctor")
+		if code != 1 || !strings.Contains(out, tt.line) || !strings.Contains(out, tt.remedy) ||
+			strings.Contains(out, " migrate'") || strings.Contains(out, "SERVICE_UNAVAILABLE") {
+			t.Errorf("doctor: %d %s", code, out)
+		}
+		if after := changes(t, tt.d.dir); len(after) > len(before)+1 { // the lock
+			t.Errorf("doctor makes files: %v, before %v", after, before)
+		}
+		if tt.start == "" {
+			continue
+		}
+		if out, code := tt.d.command(); code == 0 || !strings.Contains(out, tt.start) {
+			t.Errorf("the start: %d %s", code, out)
+		}
+	}
+}
+
 func TestUnknownCommands(t *testing.T) {
 	d := installation{t, t.TempDir()}
 	for _, args := range [][]string{{"serve"}, {"revoke-signing-key"}, {"revoke-signing-key", "a", "b"},

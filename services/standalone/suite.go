@@ -107,7 +107,7 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 		AdminKeyAttempts: s.adminKeyAttempts,
 	}
 	if err := svc.StartMasterKeys(ctx, deps); err != nil {
-		return settingsProblem(err)
+		return masterKeyProblem(err)
 	}
 	if svc.running, err = svc.New(deps); err != nil {
 		return err
@@ -117,10 +117,12 @@ func (s *suite) openService(ctx context.Context, svc *service) error {
 	return nil
 }
 
-// settingsProblem is err, with the hint of this program where a setting is wrong.
-func settingsProblem(err error) error {
+// masterKeyProblem is err, with what to do here where a master key is missing: that of most suites no setting names.
+func masterKeyProblem(err error) error {
 	if problem := new(config.Problem); errors.As(err, &problem) {
-		return app.NewSettingsError(program, hint, problem)
+		told := *problem
+		told.Text += ". If no setting gave it, put back the " + secretsFile + " of the backup that the databases are of"
+		return app.NewSettingsError(program, hint, &told)
 	}
 	return err
 }
