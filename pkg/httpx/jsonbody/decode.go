@@ -20,7 +20,7 @@ import (
 // is made for friends: names match exactly, trailing data, invalid UTF-8, control characters, half surrogate pairs,
 // member names over 255 bytes and nesting beyond 32 are refused anywhere in the text, and numbers never lose anything.
 // Unknown members are ignored, and of a member given twice the last counts. Null leaves a member as if it were absent,
-// save in and within an Optional.
+// save in an Optional; what an Optional holds is replaced whole, so null within it means absent, too.
 //
 // The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
 // itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
@@ -105,7 +105,6 @@ var (
 type decoder struct {
 	*text
 	strict   bool
-	patching int // Optionals around the value that is read
 	problems apierr.Fields
 	noted    int // how often a problem was noted, also in a member that has one already
 	root     int // where paths begin: 0, or the depth of the row that is read
@@ -128,8 +127,6 @@ func (d *decoder) value(v reflect.Value, m *member) error {
 	if m.optional {
 		inner := v.Addr().Interface().(optional).mark(kind == 'n')
 		v = reflect.ValueOf(inner).Elem()
-		d.patching++
-		defer func() { d.patching-- }()
 	}
 	if kind == 'n' {
 		return d.null(v, m)
@@ -178,7 +175,7 @@ func (d *decoder) null(v reflect.Value, m *member) error {
 		return err
 	}
 	v.SetZero()
-	if !m.nullable && (!m.absentNull || d.patching > 0) {
+	if !m.nullable && !m.absentNull {
 		d.fail("must not be null")
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 type member struct {
 	index      []int
 	nullable   bool // null is a value
-	absentNull bool // null means absent, but not within an Optional: there it would seem to change something
+	absentNull bool // null means absent, but in an Optional, which it would seem to change
 	optional   bool
 	row        bool
 	identifier bool

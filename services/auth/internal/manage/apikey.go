@@ -40,12 +40,19 @@ func (r createAPIKeyRequest) key() credential.NewAPIKey {
 	return n
 }
 
+// rateLimitPatch is what PATCH takes of the rate limit, which it does not replace: members that are absent stay.
+type rateLimitPatch struct {
+	PerMinute jsonbody.Optional[int]    `json:"per_minute"`
+	PerHour   jsonbody.Optional[int]    `json:"per_hour"`
+	Per       jsonbody.Optional[string] `json:"per" text:"identifier"`
+}
+
 // updateAPIKeyRequest is what PATCH takes: only the members that are present change.
 type updateAPIKeyRequest struct {
-	ClientName       jsonbody.Optional[string]           `json:"client_name" text:"identifier"`
-	AllowedEndpoints jsonbody.Optional[[]string]         `json:"allowed_endpoints" text:"identifier"`
-	RateLimit        jsonbody.Optional[rateLimitRequest] `json:"rate_limit"`
-	ExpiresAt        jsonbody.Optional[time.Time]        `json:"expires_at" null:"ok" time:"end"`
+	ClientName       jsonbody.Optional[string]         `json:"client_name" text:"identifier"`
+	AllowedEndpoints jsonbody.Optional[[]string]       `json:"allowed_endpoints" text:"identifier"`
+	RateLimit        jsonbody.Optional[rateLimitPatch] `json:"rate_limit"`
+	ExpiresAt        jsonbody.Optional[time.Time]      `json:"expires_at" null:"ok" time:"end"`
 }
 
 // Unsettable implements jsonbody.Unsettable.
@@ -57,7 +64,7 @@ func (r updateAPIKeyRequest) patch() credential.APIKeyPatch {
 	l := r.RateLimit.Value
 	return credential.APIKeyPatch{
 		ClientName: r.ClientName.Pointer(), Allowed: r.AllowedEndpoints.Pointer(), ExpiresAt: r.ExpiresAt.Pointer(),
-		PerMinute: l.PerMinute, PerHour: l.PerHour, Per: l.Per,
+		PerMinute: l.PerMinute.Pointer(), PerHour: l.PerHour.Pointer(), Per: l.Per.Pointer(),
 	}
 }
 

@@ -41,13 +41,13 @@ type ReleaseTerms struct {
 	Enabled                  bool
 }
 
-// ReleaseChange changes the members that are not nil. A size of 0 stands for unknown.
+// ReleaseChange changes the members that are not nil; a size that is null is unknown.
 type ReleaseChange struct {
 	ReleasedAt      *time.Time
 	Channel         *string
 	Environment     *string
 	URL             *string
-	Size            *int64
+	Size            licensing.Optional[int64]
 	SHA256          *string
 	MD5             *string
 	RequiresVersion *string
@@ -147,8 +147,11 @@ func (r *Release) apply(c *ReleaseChange) {
 	set(&r.ReleaseNotesURL, c.ReleaseNotesURL)
 	set(&r.EULAURL, c.EULAURL)
 	set(&r.Enabled, c.Enabled)
-	if c.Size != nil {
-		r.Size = c.Size
+	if c.Size.Present {
+		r.Size = nil
+	}
+	if c.Size.Present && !c.Size.Null {
+		r.Size = &c.Size.Value
 	}
 }
 

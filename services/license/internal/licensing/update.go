@@ -21,7 +21,7 @@ type Patch struct {
 	TermsChange
 	IsActive *bool
 	IsTest   *bool
-	// DeactivationReason goes with a license that is, or is made, inactive.
+	// DeactivationReason goes with a license that is, or is made, inactive; "" is none.
 	DeactivationReason *string
 	Metadata           *json.RawMessage
 }
@@ -150,7 +150,7 @@ func patching(p Patch, now time.Time) alteration {
 	return alteration{
 		make: func(l *License) error {
 			l.apply(&p, now)
-			if p.DeactivationReason != nil && l.IsActive {
+			if p.DeactivationReason != nil && *p.DeactivationReason != "" && l.IsActive {
 				return apierr.InvalidField("deactivation_reason", "the license is active; send it with is_active false")
 			}
 			return nil

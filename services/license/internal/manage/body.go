@@ -133,7 +133,7 @@ type licenseChange struct {
 	IsActive           jsonbody.Optional[bool]            `json:"is_active"`
 	IsTest             jsonbody.Optional[bool]            `json:"is_test"`
 	Metadata           jsonbody.Optional[jsonbody.Object] `json:"metadata"`
-	DeactivationReason jsonbody.Optional[string]          `json:"deactivation_reason"`
+	DeactivationReason jsonbody.Optional[string]          `json:"deactivation_reason" null:"ok"`
 }
 
 // Unsettable implements jsonbody.Unsettable.

@@ -11,6 +11,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/jsonbody"
 	"github.com/latchkey-dev/latchkey/pkg/rpc"
 	"github.com/latchkey-dev/latchkey/services/license/internal/catalog"
+	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
 // releaseBody is a release as the public API shows it.
@@ -50,18 +51,18 @@ func newReleaseBody(r catalog.Release) releaseBody {
 
 // newRelease is a release to create.
 type newRelease struct {
-	Version         string     `json:"version" text:"identifier"`
-	ReleasedAt      *time.Time `json:"released_at"`
-	Channel         *string    `json:"channel" text:"identifier"`
-	Environment     *string    `json:"environment" text:"identifier"`
-	URL             *string    `json:"url" text:"identifier"`
-	Size            *int64     `json:"size"`
-	SHA256          *string    `json:"sha256" text:"identifier"`
-	MD5             *string    `json:"md5" text:"identifier"`
-	RequiresVersion *string    `json:"requires_version" text:"identifier"`
-	ReleaseNotesURL *string    `json:"release_notes_url" text:"identifier"`
-	EULAURL         *string    `json:"eula_url" text:"identifier"`
-	Enabled         *bool      `json:"enabled"`
+	Version         string                   `json:"version" text:"identifier"`
+	ReleasedAt      *time.Time               `json:"released_at"`
+	Channel         *string                  `json:"channel" text:"identifier"`
+	Environment     *string                  `json:"environment" text:"identifier"`
+	URL             *string                  `json:"url" text:"identifier"`
+	Size            jsonbody.Optional[int64] `json:"size" null:"ok"`
+	SHA256          *string                  `json:"sha256" text:"identifier"`
+	MD5             *string                  `json:"md5" text:"identifier"`
+	RequiresVersion *string                  `json:"requires_version" text:"identifier"`
+	ReleaseNotesURL *string                  `json:"release_notes_url" text:"identifier"`
+	EULAURL         *string                  `json:"eula_url" text:"identifier"`
+	Enabled         *bool                    `json:"enabled"`
 }
 
 // Unsettable implements jsonbody.Unsettable.
@@ -73,7 +74,7 @@ func (n newRelease) wanted() catalog.ReleaseChange {
 		Channel:         n.Channel,
 		Environment:     n.Environment,
 		URL:             n.URL,
-		Size:            n.Size,
+		Size:            licensing.Optional[int64](n.Size),
 		SHA256:          n.SHA256,
 		MD5:             n.MD5,
 		RequiresVersion: n.RequiresVersion,
@@ -89,7 +90,7 @@ type releaseChange struct {
 	Channel         jsonbody.Optional[string]    `json:"channel" null:"ok" text:"identifier"`
 	Environment     jsonbody.Optional[string]    `json:"environment" null:"ok" text:"identifier"`
 	URL             jsonbody.Optional[string]    `json:"url" null:"ok" text:"identifier"`
-	Size            jsonbody.Optional[int64]     `json:"size"`
+	Size            jsonbody.Optional[int64]     `json:"size" null:"ok"`
 	SHA256          jsonbody.Optional[string]    `json:"sha256" null:"ok" text:"identifier"`
 	MD5             jsonbody.Optional[string]    `json:"md5" null:"ok" text:"identifier"`
 	RequiresVersion jsonbody.Optional[string]    `json:"requires_version" null:"ok" text:"identifier"`
@@ -109,7 +110,7 @@ func (r releaseChange) change() catalog.ReleaseChange {
 		Channel:         r.Channel.Pointer(),
 		Environment:     r.Environment.Pointer(),
 		URL:             r.URL.Pointer(),
-		Size:            r.Size.Pointer(),
+		Size:            licensing.Optional[int64](r.Size),
 		SHA256:          r.SHA256.Pointer(),
 		MD5:             r.MD5.Pointer(),
 		RequiresVersion: r.RequiresVersion.Pointer(),
