@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
@@ -134,9 +135,11 @@ func (p *Pool) checkOut(id string, r *Request) (Grant, error) {
 		return Grant{}, err
 	}
 	if live != nil {
-		p.claim(live.Entitlement, -1)
-		live.Entitlement = cmp.Or(r.Entitlement, live.Entitlement)
-		p.claim(live.Entitlement, 1)
+		if r.Entitlement != "" && r.Entitlement != live.Entitlement {
+			p.unclaim(live)
+			live.Entitlement = r.Entitlement
+			p.claim(live)
+		}
 		p.extend(live, p.borrowUntil(r))
 		return p.granted(live, false), nil
 	}
@@ -182,10 +185,8 @@ func (p *Pool) give(id string, r *Request) *Lease {
 
 func (p *Pool) add(l *Lease) {
 	p.InUse++
-	p.claim(l.Entitlement, 1)
-	if p.EarliestEnd.IsZero() || l.ExpiresAt.Before(p.EarliestEnd) {
-		p.EarliestEnd = l.ExpiresAt
-	}
+	p.claim(l)
+	p.EarliestEnd = clock.Earlier(p.EarliestEnd, l.ExpiresAt)
 	p.Named, p.Evictable = append(p.Named, l), append(p.Evictable, l)
 	p.lend(l)
 	p.change(l)

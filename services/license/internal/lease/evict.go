@@ -31,7 +31,7 @@ func (p *Pool) makeRoom(forLease string) {
 	for _, l := range p.evictable()[:p.excess()] {
 		l.end(Evicted, p.Now)
 		p.InUse--
-		p.claim(l.Entitlement, -1)
+		p.unclaim(l)
 		p.change(l)
 		p.Emit(evictedEvent(p, l, forLease))
 	}

@@ -38,6 +38,12 @@ type Lease struct {
 // time.
 type Holder struct{ HardwareID, SessionID string }
 
+// Claim is a holder's to a slot of an entitlement.
+type Claim struct {
+	Holder
+	Entitlement string
+}
+
 // Ending is how a lease ended.
 type Ending string
 
@@ -69,6 +75,9 @@ func (l *Lease) live(now time.Time) bool { return l.Ending == "" && now.Before(l
 
 // borrowed tells whether the device may still do without renewals.
 func (l *Lease) borrowed(now time.Time) bool { return now.Before(l.BorrowedUntil) }
+
+// claim is the holder's by the lease.
+func (l *Lease) claim() Claim { return Claim{l.Holder, l.Entitlement} }
 
 // end records how a lease ended, and that it did so at its ExpiresAt at the latest.
 func (l *Lease) end(how Ending, at time.Time) {

@@ -17,17 +17,21 @@ type Pool struct {
 	// SlotUse is that of the live leases of the license. How many slots there are its terms tell, here and in what
 	// follows.
 	licensing.SlotUse
-	// Entitled are the live leases that claim an entitlement, by the codes that calls name.
+	// Entitled are the holders who have a slot of an entitlement, by the codes that calls name: by a live lease, or by a
+	// borrowed one that was given back and goes on without the server.
 	Entitled map[string]licensing.SlotUse
+	// GoesOn has those claims of holders whom calls concern, and to the codes in Entitled, that a lease given back
+	// leaves until its BorrowedUntil.
+	GoesOn map[Claim]bool
 	// Named are the leases that calls name.
 	Named []*Lease
 	// Evictable are leases to choose from when one has to go: those longest unseen, as many as the calls could need.
 	Evictable []*Lease
-	// Borrowers are the devices that a borrowed lease, live or given back, lets go on without the server; By has those
+	// Borrowers are the holders whom a borrowed lease, live or given back, lets go on without the server; By has those
 	// of them that calls name. They are loaded only where a call borrows.
 	Borrowers struct {
 		licensing.SlotUse
-		By map[string]bool
+		By map[Holder]bool
 	}
 	changed []*Lease
 	// Recalled are the leases that no longer count as borrowed although their devices may go on, as they were.
@@ -105,7 +109,7 @@ func (p *Pool) complete(r *licensing.Request, w wish) {
 		Held:      w.held != nil,
 		SlotUse:   p.SlotUse,
 		Borrowers: p.Borrowers.SlotUse,
-		BorrowsOn: p.Borrowers.By[w.HardwareID],
+		BorrowsOn: p.Borrowers.By[w.Holder],
 	}
 	if f := p.License.Floating; f != nil {
 		r.Lease.Slots, r.Lease.Evicts = f.Slots, len(p.evictable()) >= p.excess()
@@ -113,34 +117,54 @@ func (p *Pool) complete(r *licensing.Request, w wish) {
 	}
 	if w.entitlement != "" {
 		r.Needs = &licensing.Needs{Entitlements: []string{w.entitlement}}
-		p.needEntitlement(r.Lease, w.held, w.entitlement)
+		p.needEntitlement(r.Lease, w)
 	}
 	if r.Enrollment != nil && p.License.LeaseIsSeat() && !r.Seated {
 		r.Enrollment.Foreign = true // an enrollment key counts its devices by seats
 	}
 }
 
-// needEntitlement notes in need that all slots of the entitlement itself are taken, unless the lease has one of them
-// already. Nobody loses such a slot to another.
-func (p *Pool) needEntitlement(need *licensing.LeaseNeed, held *Lease, code string) {
-	e, _ := p.License.Entitlement(code)
-	used := p.Entitled[code]
-	if e.Slots == 0 || used.InUse < e.Slots || held != nil && held.Entitlement == code {
+// needEntitlement notes in need that the holder's lease is borrowed with another entitlement, and that all slots of the
+// entitlement itself are taken, unless the holder has one of them already. Nobody loses such a slot to another.
+func (p *Pool) needEntitlement(need *licensing.LeaseNeed, w wish) {
+	has := w.held != nil && w.held.Entitlement == w.entitlement
+	if w.held != nil && w.held.Entitlement != "" && !has && w.held.borrowed(p.Now) {
+		need.KeptUntil = w.held.BorrowedUntil
+	}
+	e, _ := p.License.Entitlement(w.entitlement)
+	used := p.Entitled[w.entitlement]
+	if e.Slots == 0 || used.InUse < e.Slots || has || p.GoesOn[Claim{w.Holder, w.entitlement}] {
 		return
 	}
-	need.Entitlement, need.Entitled = code, used
+	need.Entitlement, need.Entitled = w.entitlement, used
 	need.Entitled.Slots = e.Slots
 }
 
-// claim adds n to the leases that claim an entitlement: 1 for one more, -1 for one less.
-func (p *Pool) claim(code string, n int) {
-	if used, named := p.Entitled[code]; named {
-		used.InUse += n
-		p.Entitled[code] = used
+// claim counts a live lease among those who have a slot of its entitlement.
+func (p *Pool) claim(l *Lease) {
+	used, named := p.Entitled[l.Entitlement]
+	if named && !p.GoesOn[l.claim()] {
+		used.InUse++
+		used.EarliestEnd = clock.Earlier(used.EarliestEnd, l.ExpiresAt)
+		p.Entitled[l.Entitlement] = used
 	}
 }
 
-// lend notes what a lease lets its device do without the server, if it is borrowed: the device counts among the
+// unclaim counts a lease that is live no longer, or is to claim something else, as a claim no more, unless its holder
+// goes on by it, or by one from before.
+func (p *Pool) unclaim(l *Lease) {
+	used, named := p.Entitled[l.Entitlement]
+	switch {
+	case !named || p.GoesOn[l.claim()]:
+	case l.borrowed(p.Now):
+		p.GoesOn[l.claim()] = true
+	default:
+		used.InUse--
+		p.Entitled[l.Entitlement] = used
+	}
+}
+
+// lend notes what a lease lets its holder do without the server, if it is borrowed: the holder counts among the
 // borrowers, and revocation lists name the license for it.
 func (p *Pool) lend(l *Lease) {
 	if !l.borrowed(p.Now) {
@@ -148,16 +172,15 @@ func (p *Pool) lend(l *Lease) {
 	}
 	p.OfflineHorizon = clock.Later(p.OfflineHorizon, l.BorrowedUntil)
 	b := &p.Borrowers
-	if b.By[l.HardwareID] {
+	if b.By[l.Holder] {
 		return
 	}
 	if b.By == nil {
-		b.By = map[string]bool{}
+		b.By = map[Holder]bool{}
 	}
-	b.By[l.HardwareID] = true
-	if b.InUse++; b.EarliestEnd.IsZero() || l.BorrowedUntil.Before(b.EarliestEnd) {
-		b.EarliestEnd = l.BorrowedUntil
-	}
+	b.By[l.Holder] = true
+	b.InUse++
+	b.EarliestEnd = clock.Earlier(b.EarliestEnd, l.BorrowedUntil)
 }
 
 // ended is the refusal of what somebody wants to do with a lease that is over, nil for one that is live.

@@ -28,6 +28,7 @@ func newStory(t *testing.T, edit func(*licensing.FloatingTerms)) *story {
 	edit(&f)
 	s := &story{t: t}
 	s.pool.License = licensing.License{ID: "l", IsActive: true, Terms: licensing.Terms{MaxDevices: 1, Floating: &f}}
+	s.pool.GoesOn = map[Claim]bool{}
 	s.pool.Now, s.pool.Devices = noon, map[string]*licensing.Device{"seated": {HardwareID: "seated", IsActive: true}}
 	return s
 }
@@ -280,6 +281,42 @@ func TestEntitlementsOfLeases(t *testing.T) {
 	s.pool.License.Features = nil
 	_, err = s.pool.renew(a.ID, licensing.Caller{})
 	s.refused(err, licensing.ErrEntitlementMissing)
+}
+
+// TestWhatIsBorrowedKeepsItsEntitlement: calls that share a transaction count as those that follow each other.
+func TestWhatIsBorrowedKeepsItsEntitlement(t *testing.T) {
+	s := newStory(t, func(f *licensing.FloatingTerms) { f.Slots = 5 })
+	s.pool.License.Features = []string{"cad", "cam"}
+	s.pool.License.Entitlements = []licensing.Entitlement{{Code: "cad", Slots: 1}, {Code: "cam", Slots: 1}}
+	s.pool.Entitled = map[string]licensing.SlotUse{"cad": {}, "cam": {}}
+	claim := func(code string) func(*Request) { return func(r *Request) { r.Entitlement = code } }
+	counts := func(cad, cam int) {
+		t.Helper()
+		if s.pool.Entitled["cad"].InUse != cad || s.pool.Entitled["cam"].InUse != cam {
+			t.Errorf("%+v, want %d and %d", s.pool.Entitled, cad, cam)
+		}
+	}
+	a := s.took("a", claim("cad"), borrow(time.Hour))
+	_, err := s.take("a", claim("cam"))
+	s.refused(err, licensing.ErrOfflineTokenActive)
+	counts(1, 0)
+	if _, _, err := s.pool.release(a.ID, byClient); err != nil {
+		t.Fatal(err)
+	}
+	counts(1, 0)
+	_, err = s.take("b", claim("cad"))
+	s.refused(err, licensing.ErrLeaseLimit)
+	s.took("a", claim("cad"))
+	counts(1, 0)
+	s.took("a", claim("cam")) // this one is not borrowed, that from before is
+	counts(1, 1)
+	_, err = s.take("b", claim("cad"))
+	s.refused(err, licensing.ErrLeaseLimit)
+	s.took("a", claim("cad"))
+	counts(1, 0)
+	s.took("b", borrow(time.Hour))
+	s.took("b", claim("cam"))
+	counts(1, 1)
 }
 
 // TestRefusalsLeaveNoTrace: nothing is changed and nothing told.

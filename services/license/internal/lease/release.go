@@ -75,8 +75,8 @@ func (p *Pool) returnLate(h Holder) bool {
 }
 
 // ReleaseFor is Release for an administrator. It also ends what was borrowed, whether it was given back or not: the
-// device may go on until the end of its token, and no longer counts as a borrower; once it leaves its seat revocation
-// lists name it.
+// device may go on until the end of its token, and counts no longer, neither as a borrower nor for an entitlement; once
+// it leaves its seat revocation lists name it.
 func (s *Leases) ReleaseFor(ctx context.Context, by *licensing.Actor, licenseID, leaseID string) (Lease, Slots, error) {
 	call := Call{LicenseID: licenseID, LeaseID: leaseID}
 	return s.release(ctx, call, func(p *Pool) (Lease, error) {
@@ -116,13 +116,13 @@ func (p *Pool) release(id, by string) (released Lease, changed bool, err error) 
 	}
 	l.end(Released, p.Now)
 	p.InUse--
-	p.claim(l.Entitlement, -1)
+	p.unclaim(l)
 	p.change(l)
 	p.Emit(releasedEvent(&p.License, l, by, p.Now))
 	return *l, true, nil
 }
 
-// forgetBorrower takes the device of a borrowed lease off the borrowers, and tells whether it was one of them.
+// forgetBorrower has a borrowed lease count no more from the next transaction on, and tells whether it did.
 func (p *Pool) forgetBorrower(id string) bool {
 	l, err := p.find(id)
 	if err != nil || !l.borrowed(p.Now) {

@@ -140,10 +140,14 @@ type LeaseNeed struct {
 	SlotUse
 	// Evicts tells that another lease may lose its slot to the device.
 	Evicts bool
-	// Borrowers are the devices whose borrowed leases go on without the server, those that were given back before their
-	// ends included; BorrowsOn tells that the device is one of them. Both are known where it borrows.
+	// Borrowers are the devices, each of their sessions by itself, whose borrowed leases go on without the server, those
+	// that were given back before their ends included; BorrowsOn tells that the device is one of them. Both are known
+	// where it borrows.
 	Borrowers SlotUse
 	BorrowsOn bool
+	// KeptUntil is until when the lease that the device has keeps another entitlement than the one that is asked for,
+	// because it is borrowed with that; zero for not.
+	KeptUntil time.Time
 	// Entitlement has slots of its own, of which the lease needs one, and all are taken; empty for none. Entitled is
 	// their use.
 	Entitlement string
@@ -174,7 +178,7 @@ func (n *LeaseNeed) borrows() bool { return n != nil && n.Borrows }
 // slotFree holds for a lease that has, or would find, a slot.
 func (n *LeaseNeed) slotFree() bool { return n == nil || n.Held || n.Evicts || n.InUse < n.Slots }
 
-// borrowable holds for a lease that makes no more devices borrowers than the license has slots.
+// borrowable holds for a lease that makes no more borrowers than the license has slots.
 func (r Request) borrowable() bool {
 	return !r.Lease.borrows() || r.Lease.BorrowsOn || r.License.Floating == nil ||
 		r.Lease.Borrowers.InUse < r.License.Floating.Slots
@@ -186,6 +190,9 @@ func (n *LeaseNeed) facts() (inUse, slots any) {
 	}
 	return n.InUse, n.Slots
 }
+
+// entitlementKept holds for a lease that need not go on claiming another entitlement.
+func (n *LeaseNeed) entitlementKept() bool { return n == nil || n.KeptUntil.IsZero() }
 
 func (n *LeaseNeed) entitlementFull() bool { return n != nil && n.Entitlement != "" }
 

@@ -286,6 +286,16 @@ var checks = [...]check{
 		facts:  neededCounters,
 	},
 	{
+		name: "entitlement_kept", refusal: errEntitlementKept, of: OperationLease,
+		passes: func(r Request) bool { return r.Lease.entitlementKept() },
+		facts: func(r Request) (any, any) {
+			if r.Lease.entitlementKept() {
+				return nil, nil
+			}
+			return timeValue(r.Now), timeValue(r.Lease.KeptUntil)
+		},
+	},
+	{
 		name: "entitlement_slot_free", refusal: errEntitlementSlots, of: OperationLease,
 		passes: func(r Request) bool { return !r.Lease.entitlementFull() },
 		facts:  func(r Request) (any, any) { return r.Lease.entitlementFacts() },
@@ -317,6 +327,15 @@ func seated(r Request) (observed, limit any) { return r.Seated, nil }
 
 // asks tells whether the check is one of an operation.
 func (c *check) asks(o Operation) bool { return c.of == OperationAny || c.of&o != 0 }
+
+// OfflineUntil is until when what the device was given before, and goes on by without the server, keeps it from what it
+// asks for; zero for not.
+func (r Request) OfflineUntil() time.Time {
+	if r.Lease != nil {
+		return r.Lease.KeptUntil
+	}
+	return r.ElsewhereUntil
+}
 
 // failed is the first check that r does not pass, nil if it passes all.
 func (r Request) failed() *check {

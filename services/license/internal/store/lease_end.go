@@ -201,13 +201,13 @@ const (
 	leasesKeptFor = 7 * 24 * time.Hour
 )
 
-// What a device borrowed last stays until its end, because it counts.
+// What a session of a device borrowed for longest, of each entitlement, stays until its end, because it counts.
 const pruneLeases = `
 DELETE FROM leases WHERE ending <> '' AND id IN (
 	SELECT id FROM (
 		SELECT id, ended_at, borrowed_until,
 			row_number() OVER (PARTITION BY license_id ORDER BY ended_at DESC, id DESC) AS place,
-			row_number() OVER (PARTITION BY license_id, hardware_id
+			row_number() OVER (PARTITION BY license_id, hardware_id, session_id, entitlement
 				ORDER BY borrowed_until IS NULL, borrowed_until DESC, id DESC) AS borrowing
 		FROM leases WHERE ending <> ''
 	) AS ended

@@ -16,12 +16,20 @@ import (
 )
 
 const (
-	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(expires_at) AS earliest_end FROM leases
-		WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
+	// A holder who takes again what was borrowed and given back has one slot of the entitlement.
+	countEntitled = `SELECT license_id, entitlement, count(*) AS in_use, min(until) AS earliest_end FROM (
+		SELECT license_id, entitlement, max(until) AS until FROM (
+			SELECT license_id, entitlement, hardware_id, session_id, expires_at AS until FROM leases
+			WHERE @licenses AND @claims AND ending = '' AND expires_at > @now
+			UNION ALL SELECT license_id, entitlement, hardware_id, session_id, borrowed_until FROM leases
+			WHERE ` + goingOn + `) c GROUP BY license_id, entitlement, hardware_id, session_id) h
 		GROUP BY license_id, entitlement`
+	goingOn     = `@licenses AND @claims AND ending <> '' AND borrowed_until > @now`
+	findGoingOn = `SELECT DISTINCT license_id, entitlement, hardware_id, session_id FROM leases
+		WHERE ` + goingOn + ` AND @devices`
 	borrowedLeases = `license_id = @license AND borrowed_until > @now`
 	countBorrowers = `SELECT count(*) AS in_use, min(until) AS earliest_end FROM (
-		SELECT max(borrowed_until) AS until FROM leases WHERE ` + borrowedLeases + ` GROUP BY hardware_id) b`
+		SELECT max(borrowed_until) AS until FROM leases WHERE ` + borrowedLeases + ` GROUP BY hardware_id, session_id) b`
 	evictableLeases = `license_id = @id AND ending = '' AND expires_at > @now
 		AND (borrowed_until IS NULL OR borrowed_until <= @now)`
 )
@@ -100,9 +108,6 @@ func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, now any, lock strin
 		return nil, err
 	}
 	pools := found.pools(batch)
-	if err := loadEntitled(tx, batch, pools); err != nil {
-		return nil, err
-	}
 	for _, p := range pools {
 		if err := p.loadEvictable(tx); err != nil {
 			return nil, err
@@ -114,7 +119,7 @@ func (s *Store) loadPools(tx *gorm.DB, batch []leaseRequest, now any, lock strin
 			return nil, err
 		}
 	}
-	return pools, nil
+	return pools, loadEntitled(tx, batch, pools)
 }
 
 // leaseLock is the end of a statement that locks licenses. With skip it leaves out those that somebody else holds. On
@@ -189,7 +194,7 @@ func (f *found) pools(batch []leaseRequest) map[string]*pool {
 		l := f.licenses[i].license()
 		p := &pool{before: l, byID: map[string]*lease.Lease{}}
 		p.License, p.Devices, p.Now = l, map[string]*licensing.Device{}, f.counts[0].Now.Time
-		p.Entitled = map[string]licensing.SlotUse{}
+		p.Entitled, p.GoesOn = map[string]licensing.SlotUse{}, map[lease.Claim]bool{}
 		pools[l.ID] = p
 	}
 	for _, r := range batch {
@@ -228,10 +233,41 @@ func (p *pool) lease(row *leaseRow) *lease.Lease {
 	return p.byID[row.ID]
 }
 
-// loadEntitled counts the live leases that claim an entitlement which a request names, or a lease that is over: its
-// holder is told whether it could take another.
+// loadEntitled counts the claims to entitlements that requests name, and finds those that a lease given back leaves to
+// those who may lose or take one.
 func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) error {
-	var codes []string
+	codes := named(batch, pools)
+	if len(codes) == 0 {
+		return nil
+	}
+	var counts []struct {
+		LicenseID, Entitlement string
+		InUse                  int
+		EarliestEnd            db.Time
+	}
+	var goingOn []leaseRow
+	ids := slices.Collect(maps.Keys(pools))
+	params := []any{
+		sql.Named("licenses", db.In("license_id", ids)), sql.Named("claims", db.In("entitlement", codes)),
+		sql.Named("now", pools[ids[0]].Now), sql.Named("devices", db.In("hardware_id", concerned(batch, pools))),
+	}
+	err := db.Pipeline(tx,
+		func(tx *gorm.DB) *gorm.DB { return tx.Raw(countEntitled, params...).Find(&counts) },
+		func(tx *gorm.DB) *gorm.DB { return tx.Raw(findGoingOn, params...).Find(&goingOn) },
+	)
+	for _, c := range counts {
+		pools[c.LicenseID].Entitled[c.Entitlement] = licensing.SlotUse{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
+	}
+	for i := range goingOn {
+		l := goingOn[i].lease()
+		pools[l.LicenseID].GoesOn[lease.Claim{Holder: l.Holder, Entitlement: l.Entitlement}] = true
+	}
+	return err
+}
+
+// named are the codes of the entitlements that a request names, or a lease that is over: its holder is told whether it
+// could take another. Entitled has a place for each.
+func named(batch []leaseRequest, pools map[string]*pool) (codes []string) {
 	for _, r := range batch {
 		if p := pools[r.LicenseID]; p != nil && r.Entitlement != "" {
 			p.Entitled[r.Entitlement] = licensing.SlotUse{}
@@ -246,22 +282,7 @@ func loadEntitled(tx *gorm.DB, batch []leaseRequest, pools map[string]*pool) err
 			}
 		}
 	}
-	if len(codes) == 0 {
-		return nil
-	}
-	var counts []struct {
-		LicenseID, Entitlement string
-		InUse                  int
-		EarliestEnd            db.Time
-	}
-	ids := slices.Collect(maps.Keys(pools))
-	err := tx.Raw(countEntitled, sql.Named("licenses", db.In("license_id", ids)),
-		sql.Named("claims", db.In("entitlement", codes)), sql.Named("now", pools[ids[0]].Now)).
-		Find(&counts).Error
-	for _, c := range counts {
-		pools[c.LicenseID].Entitled[c.Entitlement] = licensing.SlotUse{InUse: c.InUse, EarliestEnd: c.EarliestEnd.Time}
-	}
-	return err
+	return codes
 }
 
 // loadLast reads the leases that ended last of their holders, where a request names them.
@@ -284,15 +305,28 @@ func (p *pool) loadLast(tx *gorm.DB, batch []leaseRequest) error {
 	return nil
 }
 
-// loadBorrowers counts the devices that hold borrowed leases, where a request borrows.
-func (p *pool) loadBorrowers(tx *gorm.DB, batch []leaseRequest) error {
-	var names []string
+// concerned are the hardware ids of all who ask for leases, have those that calls name, or may lose theirs.
+func concerned(batch []leaseRequest, pools map[string]*pool) (devices []string) {
 	for _, r := range batch {
-		if r.Borrows && r.LicenseID == p.License.ID {
-			names = append(names, r.Holder.HardwareID)
+		devices = append(devices, r.Holder.HardwareID)
+	}
+	for _, p := range pools {
+		for _, l := range slices.Concat(p.Named, p.Evictable) {
+			devices = append(devices, l.HardwareID)
 		}
 	}
-	if len(names) == 0 {
+	return devices
+}
+
+// loadBorrowers counts the holders of borrowed leases, where a request borrows.
+func (p *pool) loadBorrowers(tx *gorm.DB, batch []leaseRequest) error {
+	var devices, sessions []string
+	for _, r := range batch {
+		if r.Borrows && r.LicenseID == p.License.ID {
+			devices, sessions = append(devices, r.Holder.HardwareID), append(sessions, r.Holder.SessionID)
+		}
+	}
+	if len(devices) == 0 {
 		return nil
 	}
 	license, now := sql.Named("license", p.License.ID), sql.Named("now", p.Now)
@@ -300,13 +334,13 @@ func (p *pool) loadBorrowers(tx *gorm.DB, batch []leaseRequest) error {
 	if err := tx.Raw(countBorrowers, license, now).Scan(&count).Error; err != nil {
 		return err
 	}
-	var known []string
-	err := tx.Table("leases").Where(borrowedLeases, license, now).Where(db.In("hardware_id", names)).
-		Distinct().Pluck("hardware_id", &known).Error
+	var known []leaseRow
+	err := tx.Table("leases").Where(borrowedLeases, license, now).Where(db.In("hardware_id", devices)).
+		Where(db.In("session_id", sessions)).Distinct("hardware_id", "session_id").Find(&known).Error
 	p.Borrowers.InUse, p.Borrowers.EarliestEnd = count.InUse, count.EarliestEnd.Time
-	p.Borrowers.By = map[string]bool{}
-	for _, hardwareID := range known {
-		p.Borrowers.By[hardwareID] = true
+	p.Borrowers.By = map[lease.Holder]bool{}
+	for i := range known {
+		p.Borrowers.By[lease.Holder{HardwareID: known[i].HardwareID, SessionID: known[i].SessionID}] = true
 	}
 	return err
 }

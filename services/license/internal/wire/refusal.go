@@ -76,7 +76,7 @@ func verdictOf(e *apierr.Error, v *licensing.RefusedError) *apierr.Error {
 	case errcode.GroupLimitExceeded:
 		e = withGroup(e, v.Group)
 	case errcode.OfflineTokenActive:
-		e = e.With("offline_token_expires_at", v.ElsewhereUntil)
+		e = e.With("offline_token_expires_at", v.OfflineUntil())
 	case errcode.LicenseSuspended:
 		// Without the reason, which may be about a person: this goes to every device.
 		e = e.With("suspended_until", httpx.TimeOrNull(v.License.Suspension.Until))
