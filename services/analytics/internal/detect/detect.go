@@ -28,6 +28,7 @@ const (
 	codeDeviceLimitExceeded = "DEVICE_LIMIT_EXCEEDED"
 	codeLeaseLimitExceeded  = "LEASE_LIMIT_EXCEEDED"
 	codeLicenseNotFound     = "LICENSE_NOT_FOUND"
+	codeAlreadyActivated    = "ALREADY_ACTIVATED"
 )
 
 // Observation is one event as the detectors see it. Any member but Type and At may be empty.

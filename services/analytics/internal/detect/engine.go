@@ -105,6 +105,9 @@ func actionOf(o *Observation) action {
 	case eventsv1.TypeLicenseOfflineTokenIssued:
 		return actOffline
 	case eventsv1.TypeLicenseValidationFailed, eventsv1.TypeLicenseActivationRefused:
+		if o.SeatedAlready() {
+			return actUse
+		}
 		if o.ErrorCode == codeDeviceLimitExceeded {
 			return actRefused
 		}
@@ -114,6 +117,12 @@ func actionOf(o *Observation) action {
 		}
 	}
 	return actOther
+}
+
+// SeatedAlready says whether a device that has its seat asked for one, as applications do that activate at each start.
+// It came with the license's key, or by a user of the license: a stranger is refused otherwise.
+func (o *Observation) SeatedAlready() bool {
+	return o.Type == eventsv1.TypeLicenseActivationRefused && o.ErrorCode == codeAlreadyActivated
 }
 
 // License feeds one observation of a license to its state and returns what came of it, in the order of the detectors.

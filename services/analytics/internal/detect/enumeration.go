@@ -151,7 +151,7 @@ func (o *Observation) UnknownKey() bool {
 
 func succeeded(o *Observation) bool {
 	return o.HardwareID != "" && (o.Type == eventsv1.TypeLicenseValidated || o.Type == eventsv1.TypeLicenseActivated ||
-		o.Type == eventsv1.TypeLicenseHeartbeat)
+		o.Type == eventsv1.TypeLicenseHeartbeat || o.SeatedAlready())
 }
 
 func (s *AddressState) forget() {

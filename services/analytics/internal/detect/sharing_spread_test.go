@@ -31,6 +31,14 @@ func starts(days, networks int, session func(d, i int) string) *scenario {
 	return s
 }
 
+// answered has each use after the first refused, with a code, as an activation.
+func (s *scenario) answered(code string) *scenario {
+	for i := range s.obs[1:] {
+		s.obs[i+1].Type, s.obs[i+1].ErrorCode = eventsv1.TypeLicenseActivationRefused, code
+	}
+	return s
+}
+
 // wanders lets one hardware id be used every two minutes of working days, each time on one of the networks.
 func wanders(session string, networks ...where) *scenario {
 	s, d := licensed(1), dice(1)
@@ -95,6 +103,11 @@ func spreadStories() []story {
 			found(SeverityHigh), "32 networks or more in a day"},
 		{"twelve people start once a day", func() *scenario { return starts(3, 12, own) }, found(SeverityMedium),
 			"12 networks in a day"},
+		{"fifty people whose application activates at each start",
+			func() *scenario { return starts(3, 50, own).answered(codeAlreadyActivated) },
+			found(SeverityHigh), "32 networks or more in a day"},
+		{"fifty strangers who try to activate with a former key",
+			func() *scenario { return starts(3, 50, own).answered(codeLicenseNotFound) }, nil, ""},
 		{"fifty networks within a minute with one session", func() *scenario {
 			s := licensed(1)
 			for i := range 400 {

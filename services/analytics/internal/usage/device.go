@@ -104,7 +104,7 @@ func devicesOf(e *Event) []*Device {
 		return []*Device{seat(b.FromHardwareID, false), seat(b.HardwareID, true)}
 	case (e.Type == eventsv1.TypeDeviceDeactivated || e.Type == eventsv1.TypeDeviceCulled) && b.HardwareID != "":
 		return []*Device{seat(b.HardwareID, false)}
-	case !admits(e.Type) || b.HardwareID == "":
+	case !admits(e) || b.HardwareID == "":
 		return nil
 	}
 	d := &Device{

@@ -144,7 +144,7 @@ func (c *Changes) addLicense(e *Event) {
 	for _, d := range devicesOf(e) {
 		merge(c.Devices, d.DeviceKey, d)
 	}
-	if !admits(e.Type) {
+	if !admits(e) {
 		return
 	}
 	if network := networkOf(e.IP); network != "" && !e.ViaProxy {

@@ -115,7 +115,7 @@ func (l *License) Merge(o *License) {
 // licenseOf is what one event tells about its license.
 func licenseOf(e *Event) *License {
 	l := &License{ID: e.LicenseID, FirstEventAt: e.At, Days: []Day{dayOf(e)}}
-	if admits(e.Type) {
+	if admits(e) {
 		l.LastSeen = e.At
 	}
 	if e.Type == eventsv1.TypeLicenseValidated {

@@ -82,9 +82,9 @@ func failureCode(e *Event) string {
 }
 
 // admits says whether the event shows a device at work on its license.
-func admits(eventType string) bool {
-	return eventType == eventsv1.TypeLicenseValidated || eventType == eventsv1.TypeLicenseHeartbeat ||
-		eventType == eventsv1.TypeLicenseActivated
+func admits(e *Event) bool {
+	return e.Type == eventsv1.TypeLicenseValidated || e.Type == eventsv1.TypeLicenseHeartbeat ||
+		e.Type == eventsv1.TypeLicenseActivated || e.SeatedAlready()
 }
 
 // DayOf is the UTC day of t.
