@@ -37,10 +37,16 @@ func (s *Seats) Activate(ctx context.Context, key string, c Client) (Activation,
 		return a, nil
 	}
 	var refused *RefusedError
-	if errors.Is(err, ErrActivated) && errors.As(err, &refused) {
+	seated := errors.Is(err, ErrActivated) && errors.As(err, &refused)
+	if seated {
+		c.HardwareID = refused.Device.HardwareID // the client may know it by a former one
 		s.seen(licenseID, refused.Device.active(), c, nil)
 	}
-	s.ActivationRefused(now, licenseID, key, c, err)
+	if seated && c.Repeats {
+		s.record(licenseID, now, validated(refused.License, &c))
+	} else {
+		s.ActivationRefused(now, licenseID, key, c, err)
+	}
 	return Activation{}, err
 }
 

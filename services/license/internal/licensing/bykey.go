@@ -141,9 +141,12 @@ func (s *Seats) ActivationRefused(now time.Time, licenseID, key string, c Client
 	if refusal == nil {
 		return
 	}
+	var said texts // as in UseRefused
+	if licenseID != "" {
+		said = c.texts()
+	}
 	var full *RefusedError
 	if errors.Is(err, ErrLimit) && errors.As(err, &full) {
-		said := c.texts()
 		s.record(licenseID, now, &eventsv1.LicenseDeviceLimitExceeded{
 			LicenseId:      licenseID,
 			HardwareId:     c.HardwareID,
@@ -163,7 +166,8 @@ func (s *Seats) ActivationRefused(now time.Time, licenseID, key string, c Client
 	}
 	s.record(licenseID, now, &eventsv1.LicenseActivationRefused{
 		LicenseId: licenseID, ErrorCode: refusal.Code, LicenseKeyHash: s.keyHash(key),
-		HardwareId: c.HardwareID, Ip: c.IP, ViaProxy: c.ViaProxy,
+		HardwareId: c.HardwareID, DeviceName: said.deviceName, Os: said.os, AppVersion: said.appVersion,
+		SessionId: said.sessionID, Ip: c.IP, ViaProxy: c.ViaProxy, ClientTime: timestamp(c.Time),
 	})
 }
 

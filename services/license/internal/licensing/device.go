@@ -124,6 +124,9 @@ type Client struct {
 	Holder bool
 	// Trusted tells of a call by an administrator, of whom no user is asked.
 	Trusted bool
+	// Repeats tells that the client's protocol answers a device that has its seat as if it had just got it: such an
+	// activation is published as a validation.
+	Repeats bool
 	// IP is the address that the call came from; ViaProxy says that it may be that of a proxy which nobody named.
 	IP       string
 	ViaProxy bool

@@ -2352,7 +2352,8 @@ func (x *LicenseDeviceLimitExceeded) GetViaProxy() bool {
 	return false
 }
 
-// LicenseActivationRefused is an activation refused for another reason than seats.
+// LicenseActivationRefused is an activation refused for another reason than seats. With the code ALREADY_ACTIVATED it is a sign of
+// use: only who holds the key, or signed in, is refused so, for a device that has its seat.
 type LicenseActivationRefused struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	ErrorCode      string                 `protobuf:"bytes,1,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
@@ -2362,7 +2363,13 @@ type LicenseActivationRefused struct {
 	// license_id is empty for an unknown key.
 	LicenseId string `protobuf:"bytes,5,opt,name=license_id,json=licenseId,proto3" json:"license_id,omitempty"`
 	// via_proxy is true where ip may be the address of a proxy which LATCHKEY_TRUSTED_PROXIES does not name.
-	ViaProxy      bool `protobuf:"varint,6,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	ViaProxy bool `protobuf:"varint,6,opt,name=via_proxy,json=viaProxy,proto3" json:"via_proxy,omitempty"`
+	// device_name to client_time are absent for an unknown key.
+	DeviceName    string                 `protobuf:"bytes,7,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	Os            string                 `protobuf:"bytes,8,opt,name=os,proto3" json:"os,omitempty"`
+	AppVersion    string                 `protobuf:"bytes,9,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	SessionId     string                 `protobuf:"bytes,10,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	ClientTime    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=client_time,json=clientTime,proto3" json:"client_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2437,6 +2444,41 @@ func (x *LicenseActivationRefused) GetViaProxy() bool {
 		return x.ViaProxy
 	}
 	return false
+}
+
+func (x *LicenseActivationRefused) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+func (x *LicenseActivationRefused) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *LicenseActivationRefused) GetAppVersion() string {
+	if x != nil {
+		return x.AppVersion
+	}
+	return ""
+}
+
+func (x *LicenseActivationRefused) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *LicenseActivationRefused) GetClientTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClientTime
+	}
+	return nil
 }
 
 // FloatingTerms let devices share slots by leases.
@@ -5021,7 +5063,7 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\n" +
 	"error_code\x18\v \x01(\tR\terrorCode\x12\x16\n" +
 	"\x06reason\x18\f \x01(\tR\x06reason\x12\x1b\n" +
-	"\tvia_proxy\x18\r \x01(\bR\bviaProxy:0\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xff\x01\n" +
+	"\tvia_proxy\x18\r \x01(\bR\bviaProxy:0\xea\xe0\x18\x1dlicense.device_limit_exceeded\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xad\x03\n" +
 	"\x18LicenseActivationRefused\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\tR\terrorCode\x12(\n" +
@@ -5031,7 +5073,17 @@ const file_latchkey_events_v1_license_proto_rawDesc = "" +
 	"\x02ip\x18\x04 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
 	"license_id\x18\x05 \x01(\tR\tlicenseId\x12\x1b\n" +
-	"\tvia_proxy\x18\x06 \x01(\bR\bviaProxy:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xb0\x01\n" +
+	"\tvia_proxy\x18\x06 \x01(\bR\bviaProxy\x12\x1f\n" +
+	"\vdevice_name\x18\a \x01(\tR\n" +
+	"deviceName\x12\x0e\n" +
+	"\x02os\x18\b \x01(\tR\x02os\x12\x1f\n" +
+	"\vapp_version\x18\t \x01(\tR\n" +
+	"appVersion\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\n" +
+	" \x01(\tR\tsessionId\x12;\n" +
+	"\vclient_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"clientTime:-\xea\xe0\x18\x1alicense.activation.refused\xf0\xe0\x18\x01\xfa\xe0\x18\alicense\"\xb0\x01\n" +
 	"\rFloatingTerms\x12\x14\n" +
 	"\x05slots\x18\x01 \x01(\x05R\x05slots\x12#\n" +
 	"\rlease_seconds\x18\x02 \x01(\x05R\fleaseSeconds\x12\x1a\n" +
@@ -5381,56 +5433,57 @@ var file_latchkey_events_v1_license_proto_depIdxs = []int32{
 	47, // 32: latchkey.events.v1.LicenseHeartbeat.client_time:type_name -> google.protobuf.Timestamp
 	48, // 33: latchkey.events.v1.LicenseHeartbeat.session_data:type_name -> google.protobuf.Struct
 	47, // 34: latchkey.events.v1.LicenseDeviceLimitExceeded.client_time:type_name -> google.protobuf.Timestamp
-	47, // 35: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
-	47, // 36: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
-	47, // 37: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
-	47, // 38: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
-	22, // 39: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
-	0,  // 40: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
-	22, // 41: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
-	47, // 42: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
-	0,  // 43: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
-	22, // 44: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
-	0,  // 45: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
-	22, // 46: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
-	47, // 47: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
-	0,  // 48: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
-	47, // 49: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
-	47, // 50: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
-	0,  // 51: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
-	47, // 52: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 53: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
-	47, // 54: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
-	47, // 55: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 56: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
-	47, // 57: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
-	47, // 58: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
-	0,  // 59: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
-	47, // 60: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 61: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
-	47, // 62: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
-	47, // 63: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 64: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
-	47, // 65: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
-	47, // 66: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
-	0,  // 67: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
-	0,  // 68: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
-	0,  // 69: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
-	46, // 70: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
-	47, // 71: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
-	0,  // 72: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
-	47, // 73: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
-	0,  // 74: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
-	0,  // 75: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
-	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
-	47, // 77: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
-	0,  // 78: latchkey.events.v1.CustomerErased.license:type_name -> latchkey.events.v1.License
-	0,  // 79: latchkey.events.v1.LicenseDelegated.license:type_name -> latchkey.events.v1.License
-	80, // [80:80] is the sub-list for method output_type
-	80, // [80:80] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	47, // 35: latchkey.events.v1.LicenseActivationRefused.client_time:type_name -> google.protobuf.Timestamp
+	47, // 36: latchkey.events.v1.Lease.leased_at:type_name -> google.protobuf.Timestamp
+	47, // 37: latchkey.events.v1.Lease.lease_expires_at:type_name -> google.protobuf.Timestamp
+	47, // 38: latchkey.events.v1.Lease.borrowed_until:type_name -> google.protobuf.Timestamp
+	47, // 39: latchkey.events.v1.LicenseLeased.client_time:type_name -> google.protobuf.Timestamp
+	22, // 40: latchkey.events.v1.LicenseLeased.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 41: latchkey.events.v1.LicenseLeased.license:type_name -> latchkey.events.v1.License
+	22, // 42: latchkey.events.v1.LicenseLeaseReleased.lease:type_name -> latchkey.events.v1.Lease
+	47, // 43: latchkey.events.v1.LicenseLeaseReleased.released_at:type_name -> google.protobuf.Timestamp
+	0,  // 44: latchkey.events.v1.LicenseLeaseReleased.license:type_name -> latchkey.events.v1.License
+	22, // 45: latchkey.events.v1.LicenseLeaseExpired.lease:type_name -> latchkey.events.v1.Lease
+	0,  // 46: latchkey.events.v1.LicenseLeaseExpired.license:type_name -> latchkey.events.v1.License
+	22, // 47: latchkey.events.v1.LicenseLeaseEvicted.lease:type_name -> latchkey.events.v1.Lease
+	47, // 48: latchkey.events.v1.LicenseLeaseEvicted.evicted_at:type_name -> google.protobuf.Timestamp
+	0,  // 49: latchkey.events.v1.LicenseLeaseEvicted.license:type_name -> latchkey.events.v1.License
+	47, // 50: latchkey.events.v1.LicenseLeaseDenied.client_time:type_name -> google.protobuf.Timestamp
+	47, // 51: latchkey.events.v1.LicenseLeaseDenied.earliest_end:type_name -> google.protobuf.Timestamp
+	0,  // 52: latchkey.events.v1.LicenseLeaseDenied.license:type_name -> latchkey.events.v1.License
+	47, // 53: latchkey.events.v1.LicenseFileIssued.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 54: latchkey.events.v1.LicenseFileIssued.license:type_name -> latchkey.events.v1.License
+	47, // 55: latchkey.events.v1.LicenseStarted.started_at:type_name -> google.protobuf.Timestamp
+	47, // 56: latchkey.events.v1.LicenseStarted.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 57: latchkey.events.v1.LicenseStarted.license:type_name -> latchkey.events.v1.License
+	47, // 58: latchkey.events.v1.LicenseInGrace.expires_at:type_name -> google.protobuf.Timestamp
+	47, // 59: latchkey.events.v1.LicenseInGrace.grace_ends_at:type_name -> google.protobuf.Timestamp
+	0,  // 60: latchkey.events.v1.LicenseInGrace.license:type_name -> latchkey.events.v1.License
+	47, // 61: latchkey.events.v1.LicenseExpired.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 62: latchkey.events.v1.LicenseExpired.license:type_name -> latchkey.events.v1.License
+	47, // 63: latchkey.events.v1.LicenseRenewed.previous_expires_at:type_name -> google.protobuf.Timestamp
+	47, // 64: latchkey.events.v1.LicenseRenewed.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 65: latchkey.events.v1.LicenseRenewed.license:type_name -> latchkey.events.v1.License
+	47, // 66: latchkey.events.v1.LicenseSuspended.suspended_at:type_name -> google.protobuf.Timestamp
+	47, // 67: latchkey.events.v1.LicenseSuspended.suspended_until:type_name -> google.protobuf.Timestamp
+	0,  // 68: latchkey.events.v1.LicenseSuspended.license:type_name -> latchkey.events.v1.License
+	0,  // 69: latchkey.events.v1.LicenseReinstated.license:type_name -> latchkey.events.v1.License
+	0,  // 70: latchkey.events.v1.LicenseConverted.license:type_name -> latchkey.events.v1.License
+	46, // 71: latchkey.events.v1.LicenseConsumed.consumptions:type_name -> latchkey.events.v1.LicenseConsumed.Consumption
+	47, // 72: latchkey.events.v1.LicenseCounterThreshold.resets_at:type_name -> google.protobuf.Timestamp
+	0,  // 73: latchkey.events.v1.LicenseCounterThreshold.license:type_name -> latchkey.events.v1.License
+	47, // 74: latchkey.events.v1.LicenseKeyRotated.former_key_valid_until:type_name -> google.protobuf.Timestamp
+	0,  // 75: latchkey.events.v1.LicenseKeyRotated.license:type_name -> latchkey.events.v1.License
+	0,  // 76: latchkey.events.v1.LicenseEnrollmentKeyCreated.license:type_name -> latchkey.events.v1.License
+	0,  // 77: latchkey.events.v1.LicenseEnrollmentKeyDeleted.license:type_name -> latchkey.events.v1.License
+	47, // 78: latchkey.events.v1.CustomerErased.erased_at:type_name -> google.protobuf.Timestamp
+	0,  // 79: latchkey.events.v1.CustomerErased.license:type_name -> latchkey.events.v1.License
+	0,  // 80: latchkey.events.v1.LicenseDelegated.license:type_name -> latchkey.events.v1.License
+	81, // [81:81] is the sub-list for method output_type
+	81, // [81:81] is the sub-list for method input_type
+	81, // [81:81] is the sub-list for extension type_name
+	81, // [81:81] is the sub-list for extension extendee
+	0,  // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_latchkey_events_v1_license_proto_init() }

@@ -47,6 +47,7 @@ func (d *Dialect) activate(c *gin.Context, s *subject) error {
 	if len(s.sent.Variables) > 0 {
 		s.client.Variables = s.sent.Variables
 	}
+	s.client.Repeats = true
 	made, err := d.Seats.Activate(ctx, s.key, s.client)
 	deviceID := made.Device.ID
 	if errors.Is(err, licensing.ErrActivated) {
