@@ -86,7 +86,8 @@ func TestASlotOfAnEntitlementIsBorrowedByOne(t *testing.T) {
 		w.want(first, http.StatusCreated, "")
 		kept := w.checkOut(key, "pc-0", cam)
 		w.want(kept, http.StatusConflict, "OFFLINE_TOKEN_ACTIVE")
-		if until := kept.body["details"].(map[string]any)["offline_token_expires_at"]; until != first.body["borrowed_until"] {
+		until := kept.body["details"].(map[string]any)["offline_token_expires_at"]
+		if until != first.body["borrowed_until"] {
 			t.Errorf("%s, want until %v", kept.raw, first.body["borrowed_until"])
 		}
 		w.agrees(w.explain(says(key, "pc-0", map[string]any{"operation": "lease", "entitlement": "cam"})), kept)

@@ -69,7 +69,8 @@ func TestWhatIsShownIsTaken(t *testing.T) {
 			path, list string
 			fixed      []string
 		}{
-			{"/customers/a", "", []string{"customer_id", "licenses", "version", "created_at", "updated_at", "erased_at"}},
+			{"/customers/a", "",
+				[]string{"customer_id", "licenses", "version", "created_at", "updated_at", "erased_at"}},
 			{"/products/editor/releases/1", "/products/editor/releases", []string{"version", "created_at"}},
 			{"/licenses/" + active, "", fixedInLicense},
 			{"/licenses/" + ended, "", fixedInLicense},

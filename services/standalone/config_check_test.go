@@ -112,7 +112,8 @@ func lostSecrets(t *testing.T) string {
 func lostDatabase(t *testing.T) string {
 	dir := t.TempDir()
 	for name, bytes := range map[string]int{
-		secretsFile: 0, credentials.File: 0, "auth.db": 2 * onePage, "analytics.db": 2 * onePage, "admin.db": 2 * onePage,
+		secretsFile: 0, credentials.File: 0,
+		"auth.db": 2 * onePage, "analytics.db": 2 * onePage, "admin.db": 2 * onePage,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, bytes), 0o600); err != nil {
 			t.Fatal(err)

@@ -193,6 +193,7 @@ var floods = []flood{
 	},
 	{
 		name:    "refreshes",
+		leaves:  "auth.refresh_tokens",
 		status:  200,
 		refused: tooMany,
 		window:  tokenLimit,
@@ -215,6 +216,7 @@ var floods = []flood{
 	},
 	{
 		name:       "heartbeats",
+		leaves:     told,
 		operations: "recordHeartbeat",
 		status:     200,
 		refused:    tooMany,

@@ -17,8 +17,8 @@ type Pool struct {
 	// SlotUse is that of the live leases of the license. How many slots there are its terms tell, here and in what
 	// follows.
 	licensing.SlotUse
-	// Entitled are the holders who have a slot of an entitlement, by the codes that calls name: by a live lease, or by a
-	// borrowed one that was given back and goes on without the server.
+	// Entitled are the holders who have a slot of an entitlement, by the codes that calls name: by a live lease, or by
+	// a borrowed one that was given back and goes on without the server.
 	Entitled map[string]licensing.SlotUse
 	// GoesOn has those claims of holders whom calls concern, and to the codes in Entitled, that a lease given back
 	// leaves until its BorrowedUntil.

@@ -111,8 +111,8 @@ var errNotLeased = ErrNotActivated.WithMessagef("the device has no lease of the 
 
 // errEntitlementSlots is ErrLeaseLimit for the slots of an entitlement.
 var errEntitlementSlots = ErrLeaseLimit.WithMessagef(
-	"all slots of this entitlement are taken, those of borrowed leases until their ends, given back or not; wait until " +
-		"details.earliest_end, or ask the vendor to end one")
+	"all slots of this entitlement are taken, those of borrowed leases until their ends, given back or not; " +
+		"wait until details.earliest_end, or ask the vendor to end one")
 
 // errEntitlementKept is ErrOfflineTokenActive for a lease that is to claim another entitlement than before.
 var errEntitlementKept = ErrOfflineTokenActive.WithMessagef(

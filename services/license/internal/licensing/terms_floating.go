@@ -140,9 +140,9 @@ type LeaseNeed struct {
 	SlotUse
 	// Evicts tells that another lease may lose its slot to the device.
 	Evicts bool
-	// Borrowers are the devices, each of their sessions by itself, whose borrowed leases go on without the server, those
-	// that were given back before their ends included; BorrowsOn tells that the device is one of them. Both are known
-	// where it borrows.
+	// Borrowers are the devices, each of their sessions by itself, whose borrowed leases go on without the server,
+	// those that were given back before their ends included; BorrowsOn tells that the device is one of them. Both are
+	// known where it borrows.
 	Borrowers SlotUse
 	BorrowsOn bool
 	// KeptUntil is until when the lease that the device has keeps another entitlement than the one that is asked for,

@@ -29,7 +29,8 @@ const (
 		WHERE ` + goingOn + ` AND @devices`
 	borrowedLeases = `license_id = @license AND borrowed_until > @now`
 	countBorrowers = `SELECT count(*) AS in_use, min(until) AS earliest_end FROM (
-		SELECT max(borrowed_until) AS until FROM leases WHERE ` + borrowedLeases + ` GROUP BY hardware_id, session_id) b`
+		SELECT max(borrowed_until) AS until FROM leases WHERE ` + borrowedLeases + `
+		GROUP BY hardware_id, session_id) b`
 	evictableLeases = `license_id = @id AND ending = '' AND expires_at > @now
 		AND (borrowed_until IS NULL OR borrowed_until <= @now)`
 )
