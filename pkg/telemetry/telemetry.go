@@ -104,7 +104,7 @@ func (r *Recorder) Dropped() uint64 { return r.dropped.Load() }
 // Run publishes what is recorded until ctx ends, and then what is left: to the bus or, failing that, into the table. It
 // is called once, and recording must have stopped when ctx ends.
 func (r *Recorder) Run(ctx context.Context) error {
-	if err := r.look(ctx); err != nil {
+	if err := r.look(ctx); err != nil && ctx.Err() == nil { // a command may end before it has looked
 		r.cfg.Log.WarnContext(ctx, "the table of stored telemetry cannot be read", "error", err)
 	}
 	var workers sync.WaitGroup

@@ -126,6 +126,19 @@ func awaitSpilled(t *testing.T, d *db.DB, want int) {
 	})
 }
 
+// TestACommandEndsBeforeItHasLooked: whoever looks after dead letters is not told of a table that cannot be read.
+func TestACommandEndsBeforeItHasLooked(t *testing.T) {
+	each(t, func(t *testing.T, d *db.DB) {
+		var logs bytes.Buffer
+		r := telemetry.New(telemetry.Config{Pub: &bus{}, DB: d, Log: slog.New(slog.NewTextHandler(&logs, nil))})
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if err := r.Run(ended); err != nil || logs.Len() > 0 {
+			t.Errorf("%v, %s", err, logs.String())
+		}
+	})
+}
+
 // each runs test on both engines, and checks that no goroutine is left.
 func each(t *testing.T, test func(t *testing.T, d *db.DB)) {
 	before := goleak.IgnoreCurrent()
