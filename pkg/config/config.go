@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -196,8 +197,14 @@ func fileProblem(path string, err error) string {
 	if errors.As(err, &access) {
 		return fmt.Sprintf("cannot read %s: %v", path, access.Err)
 	}
+	if line := lineOf.FindString(err.Error()); line != "" {
+		return path + " is not a YAML document of settings, each once: see " + line
+	}
 	return path + " is not a YAML document"
 }
+
+// lineOf is the place in what the parser says.
+var lineOf = regexp.MustCompile(`\bline [0-9]+`)
 
 // fill finds the value of one field, and where it came from.
 func (l *loader) fill(f field) {
