@@ -90,8 +90,8 @@ func replayLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLett
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d back in the queue\n", n)
-	return err
+	fmt.Fprintf(cmd.OutOrStdout(), "%d back in the queue\n", n)
+	return checkNamed(ids, n)
 }
 
 func dropLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetters, ids []string) error {
@@ -99,6 +99,16 @@ func dropLetters(ctx context.Context, cmd *cobra.Command, letters bus.DeadLetter
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d deleted\n", n)
-	return err
+	fmt.Fprintf(cmd.OutOrStdout(), "%d deleted\n", n)
+	return checkNamed(ids, n)
+}
+
+// checkNamed fails when fewer dead letters were there than were named.
+func checkNamed(ids []string, there int) error {
+	named := len(slices.Compact(slices.Sorted(slices.Values(ids))))
+	if there >= named {
+		return nil
+	}
+	return &ArgumentError{fmt.Errorf("%d of the ids that were named are not there; dead-letters list shows those that "+
+		"are, of another queue with --queue", named-there)}
 }
