@@ -18,6 +18,8 @@ import (
 type Suite struct {
 	AuthURL, LicenseURL, AdminURL string
 	AdminSecret, AdminAPIKey      secret.Secret
+	// HTTP carries the calls; nil means the network.
+	HTTP http.RoundTripper
 }
 
 // Run makes an API key and a test license, activates and validates that, and ends both again, however it went, even
@@ -68,20 +70,21 @@ func (s Suite) use(ctx context.Context, key secret.Secret, license string) error
 }
 
 func (s Suite) asSecret(ctx context.Context, method, path string, body, out any) error {
-	return call{method, s.AuthURL + path, "X-Admin-Secret", s.AdminSecret}.do(ctx, body, out)
+	return call{method, s.AuthURL + path, "X-Admin-Secret", s.AdminSecret, s.HTTP}.do(ctx, body, out)
 }
 
 func (s Suite) asAdmin(ctx context.Context, method, path string, body, out any) error {
-	return call{method, s.AdminURL + path, "X-Admin-API-Key", s.AdminAPIKey}.do(ctx, body, out)
+	return call{method, s.AdminURL + path, "X-Admin-API-Key", s.AdminAPIKey, s.HTTP}.do(ctx, body, out)
 }
 
 func (s Suite) asClient(ctx context.Context, key secret.Secret, path string, body, out any) error {
-	return call{http.MethodPost, s.LicenseURL + path, "X-API-Key", key}.do(ctx, body, out)
+	return call{http.MethodPost, s.LicenseURL + path, "X-API-Key", key, s.HTTP}.do(ctx, body, out)
 }
 
 type call struct {
 	method, url, header string
 	credential          secret.Secret
+	http                http.RoundTripper
 }
 
 const (
@@ -107,7 +110,7 @@ func (c call) do(ctx context.Context, body, out any) error {
 	}
 	request.Header.Set(c.header, c.credential.Reveal())
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Transport: c.http}).Do(request)
 	if err != nil {
 		return err
 	}

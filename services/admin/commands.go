@@ -36,7 +36,7 @@ func Program(cfg *Config) app.Service {
 		MasterKeys: func(d app.Deps) (*masterkey.Register, error) { return MasterKeys(*cfg, d) },
 		New:        func(d app.Deps) (app.Running, error) { return New(*cfg, d) },
 		Commands: []*cobra.Command{
-			app.DeadLetters(auditQueue().Name, erasureQueue().Name), importer.Command(),
+			app.DeadLetters(auditQueue().Name, erasureQueue().Name), importer.Command(Name),
 			kubernetesSecretsCommand(), smokeTestCommand(),
 		},
 	}

@@ -15,122 +15,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/db"
 	"github.com/latchkey-dev/latchkey/services/admin/importer"
-	"github.com/latchkey-dev/latchkey/services/auth"
-	"github.com/latchkey-dev/latchkey/services/license"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
 )
-
-// command is what the program does instead of serving, with the settings that it serves with. It has the data
-// directory to itself, so a program that serves from it is stopped first; but for those that are unlocked, which have
-// settings alone.
-type command struct {
-	args     []string // what follows the name, as --help shows it
-	short    string
-	run      func(ctx context.Context, s *suite, args []string, out io.Writer) error
-	unlocked bool
-	// anyDir says that the data directory need not exist; such a command looks at it itself.
-	anyDir bool
-	// byAPI says that it asks the suite that serves, and needs no database.
-	byAPI bool
-	// ownFlags says that whatever follows the name is for the command to look at.
-	ownFlags bool
-}
-
-// versionCommand needs no data directory, so it is none of commands.
-const versionCommand = "version"
-
-var commands = map[string]command{
-	"backup": {
-		args:     []string{"FOLDER"},
-		short:    "copy the data directory, also while it runs, into a new folder",
-		run:      backUp,
-		unlocked: true,
-	},
-	"restore": {
-		args:     []string{"FOLDER"},
-		short:    "make the data directory of a backup",
-		run:      restore,
-		unlocked: true,
-		anyDir:   true,
-	},
-	"config": {
-		args:     []string{"check|print"},
-		short:    "say what is wrong with the settings, or where each value comes from; while it runs, too",
-		run:      configCommand,
-		unlocked: true,
-		anyDir:   true,
-	},
-	"dead-letters": {
-		args:     []string{"list|replay|drop"},
-		short:    "events that could not be taken in; see dead-letters --help",
-		run:      deadLettersCommand,
-		unlocked: true,
-		ownFlags: true,
-	},
-	"republish": {
-		args:     []string{"--since DATE"},
-		short:    "publish the event logs again, so that consumers can be rebuilt",
-		run:      republish,
-		unlocked: true,
-		ownFlags: true,
-	},
-	"smoke-test": {
-		short:    "while it runs: have it make, activate and validate a test license",
-		run:      smokeTest,
-		unlocked: true,
-		byAPI:    true,
-	},
-	"doctor": {short: "look for what is wrong, and say what to do about it", run: doctor},
-	"rotate-signing-key": {
-		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
-		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
-			return s.with(ctx, auth.Name, func(d app.Deps) error {
-				return auth.RotateSigningKey(ctx, s.settings.auth, d, out)
-			})
-		},
-	},
-	"revoke-signing-key": {
-		args:  []string{"KID"},
-		short: "refuse every token of a signing key from now on, because its private half may have leaked",
-		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
-			return s.with(ctx, auth.Name, func(d app.Deps) error {
-				return auth.RevokeSigningKey(ctx, s.settings.auth, d, out, args[0])
-			})
-		},
-	},
-	"export-root-key": {
-		short: "print the private root key of license files, for cold storage",
-		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
-			return s.with(ctx, license.Name, func(d app.Deps) error {
-				return license.ExportRootKey(ctx, s.settings.license, d, out)
-			})
-		},
-	},
-	"import-root-key": {
-		args:  []string{"FILE"},
-		short: "take a root key of license files from cold storage, before the first file is issued",
-		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
-			return s.with(ctx, license.Name, func(d app.Deps) error {
-				return license.ImportRootKey(ctx, s.settings.license, d, args[0], out)
-			})
-		},
-	},
-	"rotate-master-key": {
-		short: "hash and encrypt anew, under LATCHKEY_MASTER_KEY, what LATCHKEY_MASTER_KEY_PREVIOUS protects",
-		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
-			for _, svc := range s.services {
-				if svc.MasterKeys == nil {
-					continue
-				}
-				err := s.with(ctx, svc.Name, func(d app.Deps) error { return svc.rotateMasterKey(ctx, d, out) })
-				if err != nil {
-					return fmt.Errorf("%s: %w", svc.Name, err)
-				}
-			}
-			return nil
-		},
-	},
-}
 
 // checkCommand finds what is wrong with the arguments that are no flags; none are right.
 func checkCommand(args []string) error {
@@ -140,9 +26,13 @@ func checkCommand(args []string) error {
 	c, known := commands[args[0]]
 	switch {
 	case args[0] == importer.Name:
-		return fmt.Errorf("%s comes before its options: latchkey %[1]s [--dry-run] FILE; latchkey %[1]s --help "+
-			"lists them",
-			importer.Name)
+		return fmt.Errorf("of the settings --data-dir alone may stand before %s: latchkey [--data-dir DIRECTORY] "+
+			"%[1]s [--dry-run] FILE; latchkey %[1]s --help lists its options", importer.Name)
+	case args[0] == versionCommand:
+		return fmt.Errorf("%s stands alone: latchkey %[1]s", versionCommand)
+	case args[0] == "true" || args[0] == "false":
+		return fmt.Errorf("the value of a setting that is true or false follows an equals sign: --maintenance=%s",
+			args[0])
 	case !known:
 		names := append(slices.Collect(maps.Keys(commands)), importer.Name, versionCommand)
 		slices.Sort(names)
@@ -150,7 +40,7 @@ func checkCommand(args []string) error {
 			args[0], strings.Join(names, ", "))
 	case !c.ownFlags && len(args)-1 != len(c.args):
 		want := strings.Join(append(args[:1:1], c.args...), " ")
-		return fmt.Errorf("%s takes %d arguments: latchkey %s", args[0], len(c.args), want)
+		return fmt.Errorf("the whole command is: latchkey %s", want)
 	}
 	return nil
 }
@@ -177,13 +67,47 @@ func commandUsages() string {
 	return b.String()
 }
 
+// asksHelp tells whether the arguments of a command that looks at them by itself ask what it does.
+func asksHelp(command []string) bool {
+	return slices.Contains(command, "--help") || slices.Contains(command, "-h")
+}
+
+// help is what --help says behind a command; known is false where args name none.
+func help(args []string) (text string, known bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	if args[0] == versionCommand {
+		return "Say which version this is, of which commit, and when that was made. It needs no settings.\n", true
+	}
+	c, known := commands[args[0]]
+	use := strings.Join(append(args[:1:1], c.args...), " ")
+	return fmt.Sprintf("latchkey [settings] %s\n\n%s\n\nlatchkey --help lists the settings.\n", use, c.long), known
+}
+
+// importArgs are what follows the command import, and the data directory that is named before it, if any.
+func importArgs(args []string) (dir string, after []string, found bool) {
+	const flag = "--data-dir"
+	at := slices.Index(args, importer.Name)
+	switch {
+	case at == 0:
+	case at == 1 && strings.HasPrefix(args[0], flag+"="):
+		dir = strings.TrimPrefix(args[0], flag+"=")
+	case at == 2 && args[0] == flag:
+		dir = args[1]
+	default:
+		return "", nil, false
+	}
+	return dir, args[at+1:], true
+}
+
 // importLicenses is the command that does its work by the API of the suite that serves from the data directory.
-func importLicenses(ctx context.Context, args []string, out, logs io.Writer) error {
-	file := filepath.Join(cmp.Or(os.Getenv("LATCHKEY_DATA_DIR"), "latchkey-data"), credentials.File)
+func importLicenses(ctx context.Context, dir string, args []string, out, logs io.Writer) error {
+	file := filepath.Join(cmp.Or(dir, os.Getenv("LATCHKEY_DATA_DIR"), "latchkey-data"), credentials.File)
 	if _, err := os.Stat(file); err == nil && os.Getenv("LATCHKEY_ADMIN_API_KEY") == "" {
 		args = append([]string{"--credentials", file}, args...) // another one that is named comes later, and wins
 	}
-	return importer.Run(ctx, args, out, logs)
+	return importer.Run(ctx, program, args, out, logs)
 }
 
 // with opens the database of a service for fn. There is no bus: nothing else runs.

@@ -26,7 +26,6 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 	"github.com/latchkey-dev/latchkey/pkg/obs"
-	"github.com/latchkey-dev/latchkey/services/admin/importer"
 )
 
 func main() {
@@ -40,8 +39,11 @@ func main() {
 
 // run is the program until ctx ends: what people read goes to out, the log to logs.
 func run(ctx context.Context, args []string, out, logs io.Writer) (err error) {
-	if len(args) > 0 && args[0] == importer.Name {
-		return importLicenses(ctx, args[1:], out, logs)
+	if dir, after, found := importArgs(args); found {
+		return importLicenses(ctx, dir, after, out, logs)
+	}
+	if _, command := splitArgs(args); asksHelp(command) {
+		return commands[command[0]].run(ctx, nil, command[1:], out)
 	}
 	if len(args) == 1 && (args[0] == versionCommand || args[0] == "--"+versionCommand) {
 		_, err := fmt.Fprintln(out, obs.ReadBuild().Of(program)) // whatever the settings are

@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
 	"github.com/latchkey-dev/latchkey/pkg/bus"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 	"github.com/latchkey-dev/latchkey/pkg/smoketest"
 	"github.com/latchkey-dev/latchkey/services/standalone/credentials"
@@ -93,6 +94,12 @@ func smokeTest(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 		AdminURL:    c.AdminURL,
 		AdminSecret: secret.Secret(c.AdminSecret),
 		AdminAPIKey: secret.Secret(c.AdminAPIKey),
+	}
+	if cert := s.settings.auth.TLSCertFile; cert != "" {
+		var err error
+		if tried.HTTP, err = server.OwnCertificate(cert); err != nil {
+			return err
+		}
 	}
 	if err := tried.Run(ctx); err != nil {
 		return err

@@ -89,6 +89,8 @@ func TestOperating(t *testing.T) {
 	d.buried()
 	expect(0, "of a test", "dead-letters", "list")
 	expect(0, "ID", "dead-letters", "list", "--queue", "admin.audit")
+	expect(2, "dead-letters list", "dead-letters", "replay", "nope")
+	expect(2, "dead-letters list", "dead-letters", "drop", "nope")
 	expect(0, "1 back in the queue", "dead-letters", "replay", "letter-1")
 	expect(0, "deleted", "dead-letters", "drop", "--all")
 	expect(0, "admin:\n", "republish", "--since", time.Now().Add(-time.Hour).Format(time.RFC3339))

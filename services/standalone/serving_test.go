@@ -74,8 +74,21 @@ func TestServesTLS(t *testing.T) {
 	cert, key := writePair(t, pair.TLS.Certificates[0])
 	t.Setenv("LATCHKEY_TLS_CERT_FILE", cert)
 	t.Setenv("LATCHKEY_TLS_KEY_FILE", key)
-	c, _, stop := start(t, anyPort(t.TempDir()))
+	d := installation{t, t.TempDir()}
+	c, _, stop := start(t, anyPort(d.dir))
 	defer stop()
+	if out, code := d.command("smoke-test"); code != 0 {
+		t.Errorf("smoke-test: %d %s", code, out)
+	}
+	file := filepath.Join(t.TempDir(), "a.csv")
+	if err := os.WriteFile(file, []byte("license_key,customer_id\nKEY-00001,a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out output
+	imports := []string{"--data-dir", d.dir, "import", "--dry-run", file}
+	if err := run(t.Context(), imports, &out, io.Discard); err != nil {
+		t.Errorf("import: %v %s", err, out.String())
+	}
 	for _, url := range []string{c.AuthURL, c.LicenseURL, c.AnalyticsURL, c.AdminURL} {
 		res, err := pair.Client().Get(url + "/healthz")
 		if err != nil {

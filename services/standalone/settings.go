@@ -77,6 +77,10 @@ func loadSettings(args []string, out io.Writer) (*settings, error) {
 	flags := pflag.NewFlagSet(program, pflag.ContinueOnError)
 	o := config.Options{Flags: flags, Refused: unusableSettings()}
 	flags.Usage = func() {
+		if text, known := help(flags.Args()); known {
+			fmt.Fprint(out, text)
+			return
+		}
 		fmt.Fprintf(out, "Latchkey in one process: latchkey [flags]\n\nInstead of serving, once the process is "+
 			"stopped: latchkey [flags] command\n%s\nEach setting is a flag, an environment variable or a key of the "+
 			"file that --config names:\n%s\nSettings without a flag, as others would see it; each can stand in a "+

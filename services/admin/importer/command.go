@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/latchkey-dev/latchkey/pkg/app"
+	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 )
 
 // keyVariable names the admin key.
@@ -30,11 +32,11 @@ const Name = "import"
 // flags are the options of the command as they are written.
 type flags struct {
 	options
-	url, credentials, report string
+	url, credentials, certificate, report string
 }
 
-// Command is the command of a program. It needs none of its settings but the admin key.
-func Command() *cobra.Command {
+// Command is the command of a program, which people call so. It needs none of its settings but the admin key.
+func Command(program string) *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{
 		Use:   Name + " FILE",
@@ -45,8 +47,8 @@ too, and changes nothing twice. Begin with --dry-run. What is refused goes to a 
 column and reason; the rest goes on. docs/import.md lists the columns.
 
 The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stands in --credentials.`,
-		Example: "  admin import --dry-run licenses.csv\n  admin import --from licensespring --url " +
-			"https://admin.example licenses.csv",
+		Example: "  " + program + " import --dry-run licenses.csv\n  " + program +
+			" import --from licensespring --url https://admin.example licenses.csv",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(fmt.Errorf("name one file: %s FILE", Name))
@@ -67,12 +69,14 @@ The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stan
 	set.StringVar(&f.url, "url", "", "where the admin service is (default that of --credentials, or "+
 		"http://127.0.0.1:5004)")
 	set.StringVar(&f.credentials, "credentials", "", "a credentials.json with admin_api_key and admin_url")
+	set.StringVar(&f.certificate, "certificate", "", "the certificate that the admin service of this computer has, "+
+		"whatever name it is for (default that of LATCHKEY_TLS_CERT_FILE)")
 	return cmd
 }
 
-// Run runs the command by itself: what it did goes to out, its progress to logs.
-func Run(ctx context.Context, args []string, out, logs io.Writer) error {
-	cmd := Command()
+// Run runs the command of a program by itself: what it did goes to out, its progress to logs.
+func Run(ctx context.Context, program string, args []string, out, logs io.Writer) error {
+	cmd := Command(program)
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.SetArgs(args)
 	cmd.SetOut(out)
@@ -96,6 +100,9 @@ func (f *flags) run(cmd *cobra.Command, file string) error {
 	info, err := in.Stat()
 	if err != nil {
 		return err
+	}
+	if info.IsDir() {
+		return usage(fmt.Errorf("%s is a folder; name a file", file))
 	}
 	counted := &countingReader{from: in}
 	open := func() (*reader, error) {
@@ -160,6 +167,13 @@ func (f *flags) target() (target, error) {
 		// the target of a redirect would be sent the key
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	if file := cmp.Or(f.certificate, os.Getenv("LATCHKEY_TLS_CERT_FILE")); file != "" {
+		own, err := server.OwnCertificate(file)
+		if err != nil {
+			return t, fmt.Errorf("--certificate: %w", err)
+		}
+		t.client.Transport = own
+	}
 	if file := os.Getenv(keyVariable + "_FILE"); file != "" && t.key == "" {
 		raw, err := os.ReadFile(file)
 		if err != nil {

@@ -2,15 +2,18 @@ package importer
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,7 +87,7 @@ func (a *api) imports(t *testing.T, content string, args ...string) (said, repor
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	err = Run(t.Context(), append([]string{"--url", a.URL, file}, args...), &out, io.Discard)
+	err = Run(t.Context(), "latchkey", append([]string{"--url", a.URL, file}, args...), &out, io.Discard)
 	raw, _ := os.ReadFile(file + ".refused.csv")
 	return out.String(), string(raw), err
 }
@@ -341,18 +344,39 @@ func TestWrongArguments(t *testing.T) {
 		{"--url", "x", "a.csv"}, {"/nowhere/a.csv", "--url", a.URL},
 	} {
 		t.Setenv("LATCHKEY_ADMIN_API_KEY", "good")
-		if err := Run(t.Context(), args, io.Discard, io.Discard); !errors.As(err, new(*app.ArgumentError)) {
+		if err := Run(t.Context(), "latchkey", args, io.Discard, io.Discard); !errors.As(err, new(*app.ArgumentError)) {
 			t.Errorf("%q: %v", args, err)
 		}
+	}
+	err := Run(t.Context(), "latchkey", []string{"--url", a.URL, t.TempDir()}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "is a folder") {
+		t.Errorf("a folder: %v", err)
 	}
 	t.Setenv("LATCHKEY_ADMIN_API_KEY", "bad")
 	file := filepath.Join(t.TempDir(), "a.csv")
 	if err := os.WriteFile(file, []byte("license_key\nKEY-00001\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := Run(t.Context(), []string{"--url", a.URL, file}, io.Discard, io.Discard)
+	err = Run(t.Context(), "latchkey", []string{"--url", a.URL, file}, io.Discard, io.Discard)
 	if err == nil || !strings.HasSuffix(err.Error(), "no admin key") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A certificate that is not trusted is not tried again.
+func TestRefusedCertificate(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	var shaken atomic.Int32
+	s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		shaken.Add(1)
+		return nil, nil
+	}}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	to := target{url: s.URL, key: "good", client: http.DefaultClient}
+	if _, err := to.send(t.Context(), request{}); err == nil || shaken.Load() != 1 {
+		t.Errorf("%v after %d calls", err, shaken.Load())
 	}
 }
 
