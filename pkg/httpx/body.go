@@ -77,13 +77,29 @@ func isJSON(contentType string) bool {
 	if contentType == "application/json" {
 		return true
 	}
-	media, _, _ := strings.Cut(contentType, ";")
-	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+	media, parameters, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/json") && isUTF8(parameters)
+}
+
+// isUTF8 tells whether parameters name no character set that reads the body otherwise than we do; ASCII does not.
+func isUTF8(parameters string) bool {
+	for p := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(p, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "charset") {
+			continue
+		}
+		switch strings.ToLower(strings.Trim(value, "\" \t")) {
+		case "utf-8", "utf8", "us-ascii", "ascii":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // mediaTypeError says what came in the named header and what to send.
 func mediaTypeError(h http.Header, name string) error {
-	const send = "send the body as Content-Type: application/json, given once, without a Content-Encoding"
+	const send = "send the body as Content-Type: application/json, in UTF-8 and given once, without a Content-Encoding"
 	came := jsonbody.Shorten(strings.ToValidUTF8(strings.Join(h[name], ", "), "\ufffd"))
 	message := fmt.Sprintf("%s was %q; %s", name, came, send)
 	return apierr.New(apierr.UnsupportedMedia, errcode.UnsupportedMediaType, message)

@@ -41,6 +41,9 @@ func TestBindMediaTypes(t *testing.T) {
 	r := bindRig(t)
 	for given, accepted := range map[string]bool{
 		"": true, "application/json": true, "application/json; charset=utf-8": true, "Application/JSON ": true,
+		"application/json;charset=\"UTF-8\"": true, "application/json; version=1; charset=us-ascii": true,
+		"application/json; charset=utf-16": false, "application/json;version=1;Charset=ISO-8859-1": false,
+		"application/json; charset=utf-8; charset=utf-16": false, "application/json; charset": false,
 		"text/plain": false, "application/x-www-form-urlencoded": false, "application/jsonx": false,
 		"application/problem+json": false, ";": false,
 	} {

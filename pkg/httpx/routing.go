@@ -181,8 +181,8 @@ func simplify(u *url.URL) bool {
 			return true
 		}
 	}
-	if u.RawPath != "" {
-		u.RawPath = ""
+	if u.RawPath != "" && !strings.Contains(strings.ToUpper(u.RawPath), "%2F") {
+		u.RawPath = "" // an escaped slash divides nothing: proxies that filter by path see another one
 		return true
 	}
 	return false

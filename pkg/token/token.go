@@ -165,11 +165,26 @@ func validate(c jwt.Claims, audience string, now time.Time) error {
 		{jwt.ErrTokenUsedBeforeIssued, "not_yet_valid"},
 	}
 	for _, r := range reasons {
+		if r.reason == "audience" && errors.Is(err, r.is) {
+			return wrongKind(audience).WithCause(err)
+		}
 		if errors.Is(err, r.is) {
 			return Refused(r.reason).WithCause(err)
 		}
 	}
 	return Refused("claims").WithCause(err)
+}
+
+// wrongKind refuses a token that is good for something else: a new one of its kind would be refused as well.
+func wrongKind(wanted string) *apierr.Error {
+	kind, known := map[string]string{
+		claims.AudienceAccess: "an access token", claims.AudienceOffline: "an offline token",
+		claims.AudienceLease: "a lease token",
+	}[wanted]
+	if !known {
+		kind = "one of the kind that is asked for"
+	}
+	return Refused("audience").WithMessagef("the token is of another kind; send %s", kind)
 }
 
 // required checks what the validator takes for optional, and exp without leeway.

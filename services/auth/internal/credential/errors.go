@@ -22,8 +22,11 @@ var (
 	// errNotAccepted marks errReused: errors.Is takes all refusals of tokens, which have one code, for the same.
 	errNotAccepted = errors.New("credential: the family does not accept the refresh token")
 	// errUserVoid marks errSignedOut, for the same reason.
-	errUserVoid  = errors.New("credential: what proved the user of the family is void")
-	errRevoked   = token.Refused("revoked")
+	errUserVoid = errors.New("credential: what proved the user of the family is void")
+	errRevoked  = token.Refused("revoked")
+	// errNoRefreshToken is for what is no refresh token by its form, such as an access token.
+	errNoRefreshToken = token.Refused("malformed").WithMessagef(
+		"this is no refresh token; send the refresh_token that came with the access token, once and whole")
 	errReused    = token.Refused("reused").WithCause(errNotAccepted)
 	errSignedOut = errRevoked.WithCause(errUserVoid)
 	// ErrTooManyTokens refuses one more family of a device that begins them without end.

@@ -21,7 +21,7 @@ func (s *Tokens) Refresh(ctx context.Context, from Caller, raw string, once Once
 		return Pair{}, apierr.InvalidField("refresh_token", "is required")
 	}
 	if !secret.WellFormed(RefreshPrefix, raw) {
-		return Pair{}, s.noteRefusal(token.Refused("malformed"), from, Family{})
+		return Pair{}, s.noteRefusal(errNoRefreshToken, from, Family{})
 	}
 	if once == nil {
 		once = direct

@@ -1,8 +1,11 @@
 package licensing
 
 import (
+	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/latchkey-dev/latchkey/proto/licensefile"
 )
@@ -31,19 +34,56 @@ func init() {
 	}
 }
 
-// plainID is a hardware id without case and separators.
-func plainID(hardwareID string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPunct(r) || unicode.IsSpace(r) {
+// plainParts are what separators divide of a hardware id, without what nobody sees, in one form of letters and digits.
+func plainParts(hardwareID string) []string {
+	folded := strings.Map(func(r rune) rune {
+		switch {
+		case isSeparator(r):
+			return ' '
+		case unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point),
+			r == '\u2800', r == unicode.ReplacementChar: // U+2800 is a blank of Braille
 			return -1
 		}
-		return licensefile.FoldCase(r)
-	}, hardwareID)
+		return plainDigit(licensefile.FoldCase(r))
+	}, norm.NFKC.String(hardwareID))
+	return strings.Fields(folded)
 }
 
-// isPlaceholder tells whether a hardware id names no device in particular.
+func isSeparator(r rune) bool { return unicode.IsPunct(r) || unicode.IsSpace(r) }
+
+// plainDigit is the digit of ASCII for that of another script.
+func plainDigit(r rune) rune {
+	if r <= unicode.MaxASCII || !unicode.IsDigit(r) {
+		return r
+	}
+	zero := r // each script has its ten digits in one row
+	for r-zero < 9 && unicode.IsDigit(zero-1) {
+		zero--
+	}
+	return '0' + r - zero
+}
+
+// plainID is a hardware id without case and separators.
+func plainID(hardwareID string) string { return strings.Join(plainParts(hardwareID), "") }
+
+// isPlaceholder tells whether a hardware id names no device in particular: a placeholder, or one several times over, as
+// code joins values that it does not have.
 func isPlaceholder(hardwareID string) bool {
-	id := plainID(hardwareID)
+	parts := plainParts(hardwareID)
+	for n := 1; n < len(parts); n++ {
+		if repeats(parts, n) && isOnePlaceholder(strings.Join(parts[:n], "")) {
+			return true
+		}
+	}
+	return isOnePlaceholder(strings.Join(parts, ""))
+}
+
+// repeats tells whether parts are their first n over and over.
+func repeats(parts []string, n int) bool {
+	return len(parts)%n == 0 && slices.Equal(parts[n:], parts[:len(parts)-n])
+}
+
+func isOnePlaceholder(id string) bool {
 	return placeholders[id] || strings.Trim(id, "0") == "" ||
 		len(id) >= 4 && (strings.Trim(id, "f") == "" || strings.Trim(id, "x") == "")
 }
