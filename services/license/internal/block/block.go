@@ -7,6 +7,7 @@ package block
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -128,7 +129,7 @@ func (n *NewBlock) problems(p map[string]string) {
 			p[name] = fmt.Sprintf("must have at most %d characters", maxText)
 		}
 	}
-	if n.Reason == "" {
+	if strings.TrimSpace(n.Reason) == "" {
 		p["reason"] = "is required"
 	}
 	if n.LicenseID != "" && !uid.Is(n.LicenseID) {

@@ -3,6 +3,7 @@ package licensing
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
@@ -17,10 +18,16 @@ const endedTrial = "is over, and each trial of this policy would have ended when
 	"null and duration_days or duration_months"
 
 // contradictions notes which members of changed terms contradict one another, by their public names. What
-// was contradictory before the change stays: it was accepted earlier.
+// was contradictory before the change stays: it was accepted earlier. Names that p tells to be wrong in themselves are
+// not compared, nor quoted.
 func (t *Terms) contradictions(p map[string]string, before *Terms) {
 	if t.endsBeforeStart() && !(t.StartsAt.Equal(before.StartsAt) && t.ExpiresAt.Equal(before.ExpiresAt)) {
 		p["starts_at"], p["expires_at"] = neverUsable, neverUsable
+	}
+	for name := range p {
+		if strings.HasPrefix(name, "entitlements") || strings.HasPrefix(name, "counters") {
+			return
+		}
 	}
 	for i := range t.Entitlements {
 		e := &t.Entitlements[i]

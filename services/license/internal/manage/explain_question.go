@@ -90,11 +90,12 @@ func (q *question) operation() string {
 
 func (q *question) check() error {
 	bad := apierr.Fields{}
+	q.LicenseKey, q.LicenseID = unlessEmpty(q.LicenseKey), unlessEmpty(q.LicenseID)
 	switch {
 	case q.LicenseKey == nil && q.LicenseID == nil && q.UserToken == "":
 		bad.Add("license_key", "license_key, license_id or user_token is required")
 	case q.LicenseKey != nil && q.LicenseID != nil:
-		bad.Add("license_key", "send either license_key or license_id")
+		bad.Add("license_id", "send either license_key or license_id")
 	}
 	if q.User != "" && q.UserToken != "" {
 		bad.Add("user", "send either user or user_token")
@@ -122,6 +123,14 @@ func (q *question) check() error {
 	q.checkAmounts(bad)
 	q.checkOperation(bad)
 	return bad.Err()
+}
+
+// unlessEmpty takes empty text for absent, as the calls do that are explained.
+func unlessEmpty(text *string) *string {
+	if text != nil && *text == "" {
+		return nil
+	}
+	return text
 }
 
 func (q *question) checkTexts(bad apierr.Fields) {

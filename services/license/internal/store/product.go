@@ -294,7 +294,7 @@ func unknownProduct(tx *gorm.DB, member, code string) error {
 	if err != nil {
 		return err
 	}
-	problem := "no product has the code " + code
+	problem := "no product has this code"
 	if near := nearest.Name(code, codes); near != "" {
 		problem += "; did you mean " + near + "?"
 	}
