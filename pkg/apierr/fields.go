@@ -20,28 +20,28 @@ func (f Fields) Add(name, problem string) {
 	}
 }
 
-// Require wants something other than blanks.
+// Require demands something other than blanks.
 func (f Fields) Require(name, value string) {
 	if strings.TrimSpace(value) == "" {
 		f.Add(name, "is required")
 	}
 }
 
-// MaxLen wants at most n characters.
+// MaxLen demands at most n characters.
 func (f Fields) MaxLen(name, value string, n int) {
 	if len(value) > n && utf8.RuneCountInString(value) > n {
 		f.Add(name, fmt.Sprintf("must have at most %d characters", n))
 	}
 }
 
-// Range wants min <= value <= max.
+// Range demands min <= value <= max.
 func (f Fields) Range(name string, value, min, max int) {
 	if value < min || value > max {
 		f.Add(name, fmt.Sprintf("must be from %d to %d", min, max))
 	}
 }
 
-// OneOf wants one of the allowed values, and suggests the nearest.
+// OneOf demands one of the allowed values, and suggests the nearest.
 func (f Fields) OneOf(name, value string, allowed ...string) {
 	if slices.Contains(allowed, value) {
 		return

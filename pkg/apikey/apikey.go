@@ -37,7 +37,7 @@ const PerAddress = "address"
 // What the guard refuses with.
 var (
 	ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey,
-		"the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
+		"the API key is missing or not valid; send a valid key, exactly once, in the header X-API-Key")
 	ErrNotAllowed = apierr.New(apierr.Forbidden, errcode.EndpointNotAllowed,
 		"the API key may not call this endpoint; use a key whose allowed_endpoints cover it")
 )
@@ -74,7 +74,7 @@ func Of(c *gin.Context) Key {
 	return Key{}
 }
 
-// Allows tells whether path is covered by any of the patterns: by a path that it equals or lies below, or by a glob.
+// Allows reports whether path is covered by any of the patterns: by a path that it equals or lies below, or by a glob.
 func Allows(patterns []string, path string) bool {
 	for _, p := range patterns {
 		if strings.Contains(p, "*") && matches(p, path) || covers(p, path) {

@@ -29,7 +29,7 @@ const (
 type Options struct {
 	Clock   clock.Clock
 	Limiter ratelimit.Limiter
-	// Link tells whether the events of Events arrive. Nil counts as alive and prompt.
+	// Link reports whether the events of Events arrive. Nil counts as alive and prompt.
 	Link cache.Link
 	// Attempts, when not nil, bounds the refused keys that one client address may try.
 	Attempts *guard.Attempts

@@ -44,7 +44,7 @@ type Service struct {
 	Commands []*cobra.Command
 }
 
-// Deps is everything a service does not make for itself.
+// Deps are the dependencies that a service is given.
 type Deps struct {
 	Log *slog.Logger
 	DB  *db.DB
@@ -62,7 +62,7 @@ type Deps struct {
 	AdminKeyAttempts *guard.Attempts
 }
 
-// Worker is what goes on beside serving.
+// Worker is work in the background.
 type Worker interface {
 	// Run does the background work until ctx ends and then finishes what it holds; it ends after the last request has
 	// been answered.

@@ -38,11 +38,11 @@ type Base struct {
 	AdminURL     string `key:"admin_url" default:"http://127.0.0.1:5104" url:"http:// https://" help:"internal address of the admin service"`
 
 	InternalKey   secret.Secret `key:"internal_key" secret:"true" help:"private key of this service, base64 of 32 random bytes: signs its calls to its peers; no other service has it"`
-	InternalPeers []string      `key:"internal_peers" help:"public keys of all services, as service:base64, by commas; a service may have several; the command internal-key makes pairs"`
+	InternalPeers []string      `key:"internal_peers" help:"public keys of all services, as service:base64, separated by commas; a service may have several; the command internal-key generates pairs"`
 
 	AddressLimits  *bool    `key:"address_limits" help:"limit refused credentials by client address; unset: in production only"`
-	TrustedProxies []string `key:"trusted_proxies" help:"addresses and CIDRs of proxies whose X-Forwarded-For is believed, by commas"`
-	TLSCertFile    string   `key:"tls_cert_file" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without"`
+	TrustedProxies []string `key:"trusted_proxies" help:"addresses and CIDRs of proxies whose X-Forwarded-For is trusted, separated by commas"`
+	TLSCertFile    string   `key:"tls_cert_file" help:"certificate of the public API as PEM, read again when it changes; plain HTTP without one"`
 	TLSKeyFile     string   `key:"tls_key_file" help:"private key of the certificate as PEM"`
 
 	LogLevel      string         `key:"log_level" default:"info" oneof:"debug info warn error" help:"debug, info, warn or error"`
@@ -50,15 +50,15 @@ type Base struct {
 	MetricsPublic *bool          `key:"metrics_public" help:"answer /metrics on the public port too; unset: in development only"`
 	DocsDisabled  bool           `key:"docs_disabled" default:"false" help:"do not answer /docs, the page that shows the API; /openapi.json stays"`
 	EventLogDays  int            `key:"event_log_days" default:"400" min:"1" max:"36500" help:"days that sent events stay in the outbox, which is the event log"`
-	DrainDelay    *time.Duration `key:"drain_delay" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice; unset: 5s in production, none in development"`
+	DrainDelay    *time.Duration `key:"drain_delay" min:"0s" max:"5m" help:"how long to keep answering after SIGTERM, while already unready, so that load balancers notice; unset: 5s in production, none in development"`
 	Maintenance   bool           `key:"maintenance" default:"false" help:"answer 503 MAINTENANCE to every change and write nothing, while validations and all that only reads go on; for work on the database"`
-	StartTimeout  time.Duration  `key:"start_timeout" default:"60s" min:"1ms" max:"24h" help:"how long to wait at the start for a database and a broker that are not reached; one that refuses the user or the password ends the start at once"`
+	StartTimeout  time.Duration  `key:"start_timeout" default:"60s" min:"1ms" max:"24h" help:"how long to wait at startup for an unreachable database or broker; one that refuses the user or the password ends startup at once"`
 }
 
 // Common gives package app the base of any Config that embeds it.
 func (b *Base) Common() *Base { return b }
 
-// DrainFor is how long the service goes on answering after it was told to end.
+// DrainFor is how long the service keeps answering after it was told to stop.
 func (b Base) DrainFor() time.Duration {
 	switch {
 	case b.DrainDelay != nil:
@@ -69,7 +69,7 @@ func (b Base) DrainFor() time.Duration {
 	return 0
 }
 
-// PublicMetrics tells whether the public port answers /metrics.
+// PublicMetrics reports whether the public port answers /metrics.
 func (b Base) PublicMetrics() bool {
 	if b.MetricsPublic != nil {
 		return *b.MetricsPublic
@@ -86,7 +86,7 @@ func (b Base) EventLog() time.Duration {
 	return time.Duration(cmp.Or(b.EventLogDays, eventLogDays)) * 24 * time.Hour
 }
 
-// LimitAddresses tells whether calls are limited by client address.
+// LimitAddresses reports whether calls are limited by client address.
 func (b Base) LimitAddresses() bool {
 	if b.AddressLimits != nil {
 		return *b.AddressLimits
@@ -115,7 +115,7 @@ func (b Base) Logger(w io.Writer) *slog.Logger {
 	return obs.NewLogger(w, b.LogLevel, format)
 }
 
-// IsTerminal tells whether people read w as it is written.
+// IsTerminal reports whether people read w as it is written.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

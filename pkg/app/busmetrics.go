@@ -49,12 +49,12 @@ func observeBus(d Deps) bus.Bus {
 		}),
 		consumed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "latchkey_consumer_events_total",
-			Help: "Events of a queue that were taken in, recognized as taken in before, or given up.",
+			Help: "Events of a queue that were processed, recognized as duplicates, or given up.",
 		}, []string{"queue"}),
 		lag: newLag(d.Clock),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "latchkey_consumer_batch_duration_seconds",
-			Help:    "Time to take in a batch of events of a queue.",
+			Help:    "Time to process a batch of events of a queue.",
 			Buckets: buckets,
 		}, []string{"queue"}),
 	}

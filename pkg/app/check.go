@@ -17,12 +17,12 @@ import (
 func (p *program) configCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Say everything that is wrong with the settings; --database compares them with the database, too",
+		Short: "Report everything that is wrong with the settings; --database compares them with the database, too",
 		Args:  cobra.NoArgs,
 	}
 	withDatabase := cmd.Flags().Bool("database", false,
-		"open the database: does it answer, which schema versions does it have, and are all master keys here that "+
-			"its rows are under")
+		"open the database and report whether it answers, its schema versions, and whether any master key that its "+
+			"rows need is missing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := p.loadChecked(cmd); err != nil {
 			return err

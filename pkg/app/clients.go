@@ -105,7 +105,7 @@ func NewTelemetry(c *Core) *telemetry.Recorder {
 	t := telemetry.New(telemetry.Config{DB: c.DB, Pub: c.Bus, Backlog: c.Outbox.PendingUpTo, Log: c.Log})
 	c.Metrics.Registerer().MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "latchkey_telemetry_dropped_events_total",
-		Help: "Telemetry events that found no room: in the table while the broker was away or slow, or in " +
+		Help: "Telemetry events that were dropped: by the table while the broker was away or slow, or in " +
 			"maintenance mode; or in memory, because more was recorded than the process can encode. The log says " +
 			"which.",
 	}, func() float64 { return float64(t.Dropped()) }))

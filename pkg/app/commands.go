@@ -15,7 +15,7 @@ import (
 )
 
 func (p *program) configCommand() *cobra.Command {
-	return commandGroup("config", "Look at the settings without starting anything",
+	return commandGroup("config", "Check or show the settings without starting anything",
 		p.configCheckCommand(), &cobra.Command{
 			Use:   "print",
 			Short: "Show every setting and where its value comes from, secrets masked",
@@ -43,7 +43,7 @@ func commandGroup(use, short string, commands ...*cobra.Command) *cobra.Command 
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which version this is",
+		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), obs.ReadBuild().Of(p.Name))
@@ -54,9 +54,9 @@ func (p *program) versionCommand() *cobra.Command {
 func (p *program) internalKeyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "internal-key",
-		Short: "Make a key for the calls of this service to its peers, and show both halves of it",
-		Long: `Make a pair of keys. The private one is for this service alone; the public one is added to the list
-of peers of all services, and there before the private one is used. docs/operations.md has all
+		Short: "Generate and print a key pair with which this service signs calls to its peers",
+		Long: `Generate a key pair. The private key is only for this service; add the public one to the list
+of peers of all services before the private one is used. docs/operations.md has all
 steps.`,
 		Args: cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
@@ -71,7 +71,7 @@ steps.`,
 func (p *program) healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Ask the service that runs with these settings whether it is alive; for containers",
+		Short: "Check whether the service that runs with these settings is alive; for containers",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, _ = p.load(cmd) // the address is all that matters here
@@ -112,7 +112,7 @@ func loopbackClient() *http.Client {
 func (p *program) migrateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate",
-		Short: "Bring the database to this version's schema and end; serve does it too",
+		Short: "Migrate the database to this version's schema and exit; serve does so, too",
 		Long: `Bring the schema of the service in the database to this version and end. Any number of processes may
 do so at once. It needs LATCHKEY_DATABASE_URL only; the role needs CONNECT on the database, and
 CREATE where the schema is missing.`,

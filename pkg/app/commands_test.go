@@ -61,7 +61,7 @@ func TestCommands(t *testing.T) {
 			logs: []string{"LATCHKEY_INTERNAL_KEY", "add test:"}},
 		"peers with a typing slip": {args: "config check",
 			env: map[string]string{"LATCHKEY_INTERNAL_PEERS": rpc.NewIdentity("licence").PeerEntry()}, code: exitUsage,
-			logs: []string{`LATCHKEY_INTERNAL_PEERS`, `names "licence", which is no service; there are auth, license`}},
+			logs: []string{`LATCHKEY_INTERNAL_PEERS`, `names "licence", not a service; there are auth, license`}},
 		"an unknown subcommand": {args: "config foo", code: exitUsage, logs: []string{`unknown command "foo"`}},
 		"new key": {args: "internal-key",
 			out: []string{"private, LATCHKEY_INTERNAL_KEY of test: ", "test:"}},

@@ -23,7 +23,7 @@ type Core struct {
 	Outbox *outbox.Outbox
 	// Idempotency is nil where the service has no master keys, which seal the answers.
 	Idempotency *idempotency.Store
-	// Link tells whether the events that Watch is for arrive; Link.From, whether those of one service are published.
+	// Link reports whether the events that Watch is for arrive; Link.From, whether those of one service are published.
 	Link *bus.Link
 
 	base             Base

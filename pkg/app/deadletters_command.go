@@ -33,7 +33,7 @@ func DeadLetters(queues ...string) *cobra.Command {
 	}
 	list := &cobra.Command{
 		Use:   "list",
-		Short: "List them, oldest first, and leave them where they are",
+		Short: "List dead letters, oldest first, without removing them",
 		Args:  cobra.NoArgs,
 	}
 	limit := list.Flags().Int("limit", 100, "how many to show at most")
@@ -41,20 +41,20 @@ func DeadLetters(queues ...string) *cobra.Command {
 		return listLetters(ctx, cmd, letters, *limit)
 	})
 	replay := &cobra.Command{
-		Use: "replay [id ...]", Short: "Give them another chance: those named, or all", RunE: with(replayLetters),
+		Use: "replay [id ...]", Short: "Process dead letters again: those named, or all", RunE: with(replayLetters),
 	}
 	drop := &cobra.Command{
-		Use: "drop {id ... | --all}", Short: "Delete them for good: those named, or all",
+		Use: "drop {id ... | --all}", Short: "Permanently delete dead letters: those named, or all",
 	}
 	all := drop.Flags().Bool("all", false, "delete every dead letter")
 	drop.RunE = func(cmd *cobra.Command, ids []string) error {
 		if *all == (len(ids) > 0) {
-			return &ArgumentError{errors.New("dead-letters drop wants the ids that list shows, or --all")}
+			return &ArgumentError{errors.New("dead-letters drop requires the ids that list shows, or --all")}
 		}
 		return with(dropLetters)(cmd, ids)
 	}
-	group := commandGroup("dead-letters", "Events that could not be taken in", list, replay, drop)
-	group.PersistentFlags().StringVar(&queue, "queue", queue, "whose they are: "+strings.Join(queues, ", "))
+	group := commandGroup("dead-letters", "Events that could not be processed", list, replay, drop)
+	group.PersistentFlags().StringVar(&queue, "queue", queue, "their queue: "+strings.Join(queues, ", "))
 	return group
 }
 

@@ -15,10 +15,10 @@ import (
 func (p *program) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what is wrong, with the settings that serve has, and say what to do about it",
-		Long: `Look at the settings, addresses, certificate, database, schema, master keys, disk, clock, broker, queues,
-events that wait and peer services, and say of each whether it is fine, and what to do where it is not.
-Nothing is changed; the service may run meanwhile or not. Exit code: 0 nothing is wrong, 1 something
+		Short: "Report what is wrong, with the settings of serve, and what to do about it",
+		Long: `Check the settings, addresses, certificate, database, schema, master keys, disk, clock, broker, queues,
+waiting events and peer services, and report for each whether it is fine and, if not, what to do.
+Nothing is changed; the service may or may not be running. Exit code: 0 nothing is wrong, 1 something
 is, 2 wrong settings.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/httpx/server"
 )
 
-// Address tells whether the service can listen at addr, which setting names, or already does. A suite that is looked at
-// is stopped, so what answers in its place is another one.
+// Address reports whether the service can listen at addr, which setting names, or already does. A suite that is looked
+// at is stopped, so what answers in its place is another one.
 func (d *Diagnosis) Address(ctx context.Context, setting, service, addr string) {
 	const what = "address"
 	listener, err := net.Listen("tcp", addr)

@@ -33,7 +33,7 @@ func (s Service) DiagnoseBroker(ctx context.Context, d *Diagnosis, url string) {
 		return
 	}
 	if err := broker.TryPublish(ctx, s.Name); err != nil {
-		d.Fail("broker", brokerRemedy(err.Error()), "does not take what %s publishes: %v", s.Name, err)
+		d.Fail("broker", brokerRemedy(err.Error()), "does not accept what %s publishes: %v", s.Name, err)
 		return
 	}
 	d.OK("broker", "answers, has all exchanges and queues, and takes what %s publishes", s.Name)
@@ -54,7 +54,7 @@ func (s Service) diagnoseDeadLetters(ctx context.Context, d *Diagnosis, broker b
 	case n > 0:
 		d.Warn(what,
 			"'"+s.Name+" dead-letters list' says why; 'dead-letters replay' tries them again once it is mended",
-			"%d events of %s could not be taken in", n, queue)
+			"%d events of %s could not be processed", n, queue)
 	default:
 		d.OK(what, "%s has none", queue)
 	}

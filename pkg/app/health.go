@@ -68,7 +68,7 @@ const healthAge = time.Second
 // writeAge is healthAge for the check that writes: on SQLite, while it succeeds. PostgreSQL is only asked.
 const writeAge = 10 * time.Second
 
-// Ready tells how the dependencies are. Only the database is needed, and the master keys that its rows are under:
+// Ready reports the state of the dependencies. Only the database is needed, and the master keys of its rows:
 // without a broker the service answers from what it has, and sends its events later.
 func (h *Health) Ready(ctx context.Context) httpx.Readiness {
 	if h.draining.Load() {

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// Internal is who the named service is to its peers, and the public keys of those whose calls it takes.
+// Internal is the identity of the named service, and the public keys of peers whose calls it accepts.
 func (b Base) Internal(service string) (rpc.Identity, rpc.Peers, error) {
 	key, err := rpc.ParseKey(b.InternalKey.Reveal())
 	if err != nil {
@@ -71,7 +71,7 @@ func (b Base) CheckKnownToPeers(service string) error {
 	}
 	for name := range peers {
 		if name != service && !slices.Contains(Services(), name) {
-			return config.Problemf(&b, &b.InternalPeers, "names %q, which is no service; there are %s",
+			return config.Problemf(&b, &b.InternalPeers, "names %q, not a service; there are %s",
 				name, strings.Join(Services(), ", "))
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/ratelimit"
 )
 
-// Job is work beside serving. It goes on until ctx ends, and then finishes what it holds. Every replica runs every job,
+// Job is background work. It runs until ctx ends, and then finishes what it has begun. Every replica runs every job,
 // at the same time as the others, and each job must bear that. A service lists its own in Run of its jobs.go.
 type Job func(ctx context.Context) error
 
@@ -51,7 +51,7 @@ func (c *Core) Every(d time.Duration, what string, do func(context.Context) erro
 	return c.WhileWritable(c.EveryReadOnly(d, what, do))
 }
 
-// EveryReadOnly is Every for what only reads, and so goes on in maintenance mode.
+// EveryReadOnly is Every for jobs that only read, which maintenance mode allows.
 func (c *Core) EveryReadOnly(d time.Duration, what string, do func(context.Context) error) Job {
 	return func(ctx context.Context) error {
 		tick := time.NewTicker(d)

@@ -50,7 +50,7 @@ func Execute(ctx context.Context, s Service, args []string, out, logs io.Writer)
 	return Fail(logs, s.Name, err)
 }
 
-// Fail tells people why a program ended, and is the exit code to end with.
+// Fail prints why a program ended, and returns its exit code.
 func Fail(logs io.Writer, program string, err error) int {
 	if problem := new(config.Problem); errors.As(err, &problem) && !errors.As(err, new(*SettingsError)) {
 		err = NewSettingsError(program, "", problem) // one that showed at work only

@@ -17,8 +17,8 @@ import (
 // accepted before it is used: it is the next one everywhere before it becomes the current one anywhere.
 type MasterKeys struct {
 	MasterKey         secret.Secret `key:"master_key" secret:"true" help:"base64 of 32 bytes; license keys, signing keys and kept answers are hashed and encrypted with keys made from it"`
-	MasterKeyNext     secret.Secret `key:"master_key_next" secret:"true" help:"will be the master key: opens what other replicas seal with it already"`
-	MasterKeyPrevious secret.Secret `key:"master_key_previous" secret:"true" help:"was the master key: opens what it sealed, until rotate-master-key has run"`
+	MasterKeyNext     secret.Secret `key:"master_key_next" secret:"true" help:"the next master key: decrypts what other replicas already encrypt with it"`
+	MasterKeyPrevious secret.Secret `key:"master_key_previous" secret:"true" help:"the previous master key: decrypts what it encrypted, until rotate-master-key has run"`
 }
 
 // masterKeySetting is one of the settings, by its environment name.
@@ -107,10 +107,10 @@ func (p *program) masterKeyError(err error) error {
 func (p *program) rotateMasterKeyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate-master-key",
-		Short: "Hash and encrypt anew, under the current master key, what the previous one protects",
+		Short: "Move data protected by the previous master key to the current one",
 		Long: `Run this when every replica has the new key as LATCHKEY_MASTER_KEY and the old one as
-LATCHKEY_MASTER_KEY_PREVIOUS. It may be stopped and run again, and nothing stands still meanwhile.
-When it has ended well, nothing is under the previous key any more: take that away.
+LATCHKEY_MASTER_KEY_PREVIOUS. It may be stopped and run again, and the services keep running.
+When it has succeeded, nothing uses the previous key any more: remove that.
 docs/operations.md has all steps.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -22,7 +22,7 @@ func (c *Core) observe() {
 		func() uint64 { return c.DB.Load().Refused })
 	c.gauge("latchkey_database_connections_in_use", "Connections to the database that are in use.",
 		func() float64 { return float64(c.DB.Stats().InUse) })
-	c.gauge("latchkey_database_connections_max", "Connections to the database that there may be.",
+	c.gauge("latchkey_database_connections_max", "Maximum number of connections to the database.",
 		func() float64 { return float64(c.DB.Stats().MaxOpenConnections) })
 	c.gauge("latchkey_outbox_unsent_events", "Events that wait in the outbox; -1 while the database does not answer.",
 		func() float64 { return countWithin(c.Outbox.Pending) })
@@ -37,7 +37,7 @@ func (c *Core) observe() {
 			return 0
 		})
 	c.observeTraces()
-	c.gauge("latchkey_bus_connected", "1 while the broker takes events, otherwise 0.", func() float64 {
+	c.gauge("latchkey_bus_connected", "1 while the broker accepts events, otherwise 0.", func() float64 {
 		if s := c.Bus.State(); s.Connected && !s.Blocked {
 			return 1
 		}
@@ -102,7 +102,7 @@ func (d Deps) ObserveDeadLetters(queue string) {
 	letters := d.Bus.DeadLetters(queue)
 	d.Metrics.Registerer().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "latchkey_dead_letters",
-		Help:        "Events that the consumer of the queue could not take in; -1 while they cannot be counted.",
+		Help:        "Events that the consumer of the queue could not process; -1 while they cannot be counted.",
 		ConstLabels: prometheus.Labels{"queue": queue},
 	}, func() float64 { return countWithin(letters.Count) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "latchkey_dead_letters_made_total",

@@ -36,7 +36,7 @@ func (b Base) peerURL(service string) string {
 	}[service]
 }
 
-// ForPeers are the options of a generated handler whose procedures callers may ask.
+// ForPeers are the options of a generated handler that callers may call.
 func (c *Core) ForPeers(callers rpc.Callers) []connect.HandlerOption {
 	options := rpc.Serve(c.Name, c.peers, callers)
 	if c.Traces != nil {

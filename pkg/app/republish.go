@@ -21,8 +21,8 @@ func Republish(program string) *cobra.Command {
 		Args:  cobra.NoArgs,
 		Short: "Publish the event log again, so that consumers can be rebuilt",
 		Long: `Publish every change of state since a time again, oldest first. Consumers remember for 400 days what they
-have taken in and drop it, so this is safe at any time. What is older they would count twice: it takes
---into-empty, for consumers that have lost their data. The log goes back LATCHKEY_EVENT_LOG_DAYS. Telemetry
+have processed and drop repeats, so this is safe at any time. Older events would count twice: they require
+--into-empty, which is for consumers that have lost their data. The log goes back LATCHKEY_EVENT_LOG_DAYS. Telemetry
 (validations, heartbeats) is not in it.`,
 		Example: "  " + program + " republish --since 2026-01-31\n  " +
 			program + " republish --since 2026-01-31T08:00:00Z",

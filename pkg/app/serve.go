@@ -27,7 +27,7 @@ const finishTimeout = 10 * time.Second
 func (p *program) serveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
-		Short: "Run the service until SIGTERM or Ctrl-C, which drain; a second one ends at once",
+		Short: "Run the service until SIGTERM or Ctrl-C, which drain it; a second signal stops it at once",
 		Long: `Run the service. It waits for the database and the broker, in any order of starting, for
 LATCHKEY_START_TIMEOUT (one that refuses the user or the password ends it at once), brings the schema
 up to date, however long that takes, and then answers on its public and its internal address.`,

@@ -27,7 +27,7 @@ func (b Base) WarnExposed(ctx context.Context, log *slog.Logger) {
 func (b Base) WarnPlain(ctx context.Context, log *slog.Logger, ports ...server.Server) {
 	for _, s := range ports {
 		if b.Env == Production && s.TLSCert == "" && public(s.Addr) {
-			log.WarnContext(ctx, "this port takes credentials by plain HTTP: let nobody but this computer or a proxy "+
+			log.WarnContext(ctx, "this port accepts credentials over plain HTTP: let only this computer or a proxy "+
 				"with TLS reach it, or name a certificate in LATCHKEY_TLS_CERT_FILE",
 				"setting", s.Setting, "address", s.Addr)
 		}

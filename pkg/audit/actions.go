@@ -1,6 +1,6 @@
 package audit
 
-// Actions are the names of what the audit log tells of, sorted; who searches it by another name is told so.
+// Actions are the names of the audited actions, sorted; a search by another name is refused.
 var Actions = []string{
 	"admin_key.configure", "admin_key.create", "admin_key.delete", "anomaly.judge", "api_key.create", "api_key.revoke",
 	"api_key.rotate", "api_key.update", "appliance.configure_cloud", "appliance.generate_machine_id",

@@ -13,7 +13,7 @@ import (
 // Actor is who makes a change.
 type Actor = rpcv1.Actor
 
-// Entry is the event that tells of a change, named as in "license.update". before and after are the members that
+// Entry is the event of a change, which is named as in "license.update". before and after are the members that
 // changed, nil for none; they hold JSON values only, and never a secret. What is not JSON is a mistake of the program:
 // Entry panics.
 func Entry(by *Actor, action string, before, after map[string]any) *eventsv1.AuditRecorded {

@@ -1,4 +1,4 @@
-// Package bus is how services tell each other what happened. Two implementations keep the same promise: pkg/bus/amqp
+// Package bus carries events between services. Two implementations keep the same promise: pkg/bus/amqp
 // over RabbitMQ and pkg/bus/inproc within one process; pkg/bus/bustest holds both to it.
 //
 // The promise: an event that Publish confirmed reaches every declared queue whose patterns match it, at least once, in
@@ -111,7 +111,7 @@ func (q Queue) WithDefaults() Queue {
 	return q
 }
 
-// Wants tells whether events of this type belong into the queue.
+// Wants reports whether events of this type belong into the queue.
 func (q Queue) Wants(eventType string) bool { return MatchesAny(q.Types, eventType) }
 
 // Handler commits a batch. It must be idempotent: the same event comes again after a crash, a lost link or an error.
@@ -140,7 +140,7 @@ func (r Rejected) OrNil() error {
 	return r
 }
 
-// Watch is a look at the events of the moment, for dropping what a cache holds. Every watch sees every event that
+// Watch receives events as they happen, to invalidate what a cache holds. Every watch sees every event that
 // matches. The callbacks are called one at a time and must be quick.
 type Watch struct {
 	// Types are topic patterns as in Queue.
@@ -177,7 +177,7 @@ type DeadLetter struct {
 	DiedAt   time.Time
 }
 
-// DeadLetters lists what a queue gave up, and gives it another chance or drops it.
+// DeadLetters lists the events that a queue gave up, and replays or drops them.
 //
 // They are bounded: see Queue.MaxDeadLetters.
 type DeadLetters interface {

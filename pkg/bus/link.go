@@ -16,7 +16,7 @@ const (
 	Silence = 3 * time.Second
 )
 
-// Link tells whether a Watch sees events at this moment. It goes stale by itself, so that a process that was frozen
+// Link reports whether a Watch sees events at this moment. It goes stale by itself, so that a process that was frozen
 // distrusts its caches from its first moment on. The zero Link is not for use: see NewLink.
 type Link struct {
 	ticked signal
@@ -84,10 +84,10 @@ func (l *Link) Sources() []string {
 	return slices.Sorted(maps.Keys(l.sources))
 }
 
-// Alive tells whether what the bus has taken arrives.
+// Alive reports whether what the bus accepts arrives.
 func (s *Source) Alive() bool { return s.link.Alive() }
 
-// Prompt tells whether, beyond that, the bus takes what the service publishes: it has said so within the last 3
+// Prompt reports whether, beyond that, the bus takes what the service publishes: it has said so within the last 3
 // seconds. A service that is away does not say so.
 //
 // Caches ask it for each value that they hold, so it reads the clock once: both signals have one origin.

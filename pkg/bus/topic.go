@@ -2,7 +2,7 @@ package bus
 
 import "strings"
 
-// Matches tells whether a topic pattern (words between dots, * for exactly one word, # for any number of words, none
+// Matches reports whether a topic pattern (words between dots, * for exactly one word, # for any number of words, none
 // included) matches an event type, as a topic exchange does.
 func Matches(pattern, eventType string) bool {
 	head, rest, more := strings.Cut(pattern, ".")
@@ -40,7 +40,7 @@ func matchesAnyTail(pattern, eventType string) bool {
 	}
 }
 
-// MatchesAny tells whether one of the patterns matches.
+// MatchesAny reports whether one of the patterns matches.
 func MatchesAny(patterns []string, eventType string) bool {
 	for _, p := range patterns {
 		if Matches(p, eventType) {

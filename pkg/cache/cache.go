@@ -47,14 +47,14 @@ type Options struct {
 	Stale time.Duration
 	// Unlinked, when positive, caps TTL and Stale while Link is not alive, and TTL alone while it is not prompt.
 	Unlinked time.Duration
-	// Link tells whether invalidations arrive. Nil counts as alive and prompt.
+	// Link reports whether invalidations arrive. Nil counts as alive and prompt.
 	Link Link
 	// Apart tells that what a caller loads is for this caller alone: it reads within a transaction, whose changes may
 	// never be committed. Nil for nobody.
 	Apart func(ctx context.Context) bool
 }
 
-// Link is the way that invalidations take. bus.Link, which notices a silence after bus.Silence, is one.
+// Link is the path of invalidations. bus.Link, which notices a silence after bus.Silence, is one.
 type Link interface {
 	// Alive tells whether the invalidations that the bus has taken arrive.
 	Alive() bool

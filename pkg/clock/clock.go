@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Clock tells the time, in UTC and to the microsecond: what PostgreSQL keeps, so that a time read back equals the one
+// Clock returns the time, in UTC and to the microsecond: what PostgreSQL keeps, so that a time read back equals the one
 // written.
 type Clock interface {
 	Now() time.Time
@@ -42,7 +42,7 @@ func Later(a, b time.Time) time.Time {
 	return b
 }
 
-// Earlier is the earlier of two times, of which zero is never.
+// Earlier is the earlier of two times; zero means never.
 func Earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -56,7 +56,7 @@ type Fake struct {
 	now time.Time
 }
 
-// NewFake returns a clock that stands at t.
+// NewFake returns a clock that shows t.
 func NewFake(t time.Time) *Fake {
 	return &Fake{now: t.UTC().Truncate(time.Microsecond)}
 }

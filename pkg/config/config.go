@@ -74,7 +74,7 @@ type Settings struct {
 	source map[string]string // by key: where the value came from
 }
 
-// Options are what Load needs beside the structs.
+// Options are what Load needs besides the structs.
 type Options struct {
 	// Flags may be nil. Load adds what is missing and parses Args, unless the flags have been parsed already.
 	Flags *pflag.FlagSet

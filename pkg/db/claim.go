@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/clock"
 )
 
-// ErrClaimed says that another process has a claim that excludes this one.
+// ErrClaimed means that another process has a claim that excludes this one.
 var ErrClaimed = errors.New("another process has claimed the database")
 
 // claimTimes are the times of a claim.
@@ -39,8 +39,8 @@ const (
 	claimShared = "SELECT pg_try_advisory_lock_shared($1)"
 )
 
-// Claim is a lock on a database of PostgreSQL that one process has alone, or any number that share it. It lasts as long
-// as a connection of its own, so that no end of a process leaves it behind.
+// Claim is a lock on a PostgreSQL database, held by one process alone or shared by any number. It lasts as long
+// as its own connection, so that no process that ends leaves it behind.
 type Claim struct {
 	connect func(context.Context) (*pgx.Conn, error)
 	lock    string
@@ -59,13 +59,13 @@ type Claim struct {
 }
 
 // Claim waits until no other process has the claim of the name, shared or not, and takes it for this one alone. It
-// fails with ErrClaimed when ctx ends before. What else keeps it from taking the claim fails at once. It is for
+// fails with ErrClaimed when ctx ends first. Any other failure to take the claim is returned at once. It is for
 // PostgreSQL.
 func (d *DB) Claim(ctx context.Context, name string) (*Claim, error) {
 	return d.claim(ctx, name, claimAlone)
 }
 
-// ClaimShared is Claim together with all others that share it.
+// ClaimShared is Claim, but shared with others.
 func (d *DB) ClaimShared(ctx context.Context, name string) (*Claim, error) {
 	return d.claim(ctx, name, claimShared)
 }
@@ -91,8 +91,8 @@ func (d *DB) claim(ctx context.Context, name, lock string) (*Claim, error) {
 			return c, err
 		}
 		if try == 1 {
-			c.log.WarnContext(ctx, "another process uses this database, and this one may not do so beside it; waiting "+
-				"for its end", "address", d.address)
+			c.log.WarnContext(ctx, "another process uses this database, and both cannot do so at once; waiting "+
+				"for it to stop", "address", d.address)
 		}
 		if clock.Sleep(ctx, c.times.retry) != nil {
 			return nil, err
@@ -132,7 +132,7 @@ func (c *Claim) take(ctx context.Context) error {
 	return ErrClaimed
 }
 
-// Held tells whether no process that the claim excludes can have it at this moment. It needs Keep, but for the first
+// Held reports whether no process that the claim excludes can have it at this moment. It needs Keep, but for the first
 // seconds.
 func (c *Claim) Held() bool {
 	c.mu.Lock()

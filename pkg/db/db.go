@@ -106,7 +106,7 @@ func open(dialector gorm.Dialector) (*gorm.DB, error) {
 // Engine says which kind of database this is.
 func (d *DB) Engine() Engine { return d.engine }
 
-// ReadOnly tells whether the database refuses every change by this handle.
+// ReadOnly reports whether the database refuses every change by this handle.
 func (d *DB) ReadOnly() bool { return d.readOnly }
 
 // Ping asks the server for a sign of life.
@@ -182,7 +182,7 @@ type Load struct {
 	Refused uint64
 }
 
-// Load tells how busy the connections are.
+// Load reports how busy the connections are.
 func (d *DB) Load() Load {
 	l := Load{Waiting: int(d.gates.write.waiting.Load()), Refused: d.gates.write.refused.Load()}
 	if d.gates.read != d.gates.write {

@@ -63,13 +63,13 @@ func (d *DB) explain(ctx context.Context, err error) error {
 	return Error(err)
 }
 
-// IsDuplicate tells whether err is the violation of a unique constraint.
+// IsDuplicate reports whether err is the violation of a unique constraint.
 func IsDuplicate(err error) bool {
 	return errors.Is(err, gorm.ErrDuplicatedKey) || pgCode(err) == "23505" ||
 		slices.Contains([]int{codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY}, sqliteCode(err))
 }
 
-// IsReadOnly tells whether err is the answer of a PostgreSQL server that takes no changes.
+// IsReadOnly reports whether err is the answer of a PostgreSQL server that takes no changes.
 func IsReadOnly(err error) bool { return pgCode(err) == pgReadOnly }
 
 // pgRefusals are what a server says of a connection that fails again for as long as nobody corrects the settings: user
@@ -85,7 +85,7 @@ func refusal(err error) error {
 	return nil
 }
 
-// IsRetryable tells whether the transaction that failed with err was undone by the database and may succeed when run
+// IsRetryable reports whether the transaction that failed with err was undone by the database and may succeed when run
 // again.
 func IsRetryable(err error) bool {
 	switch pgCode(err) {

@@ -75,7 +75,7 @@ func (d *DB) InUnit(
 	return d.explain(ctx, u.commit())
 }
 
-// InTx tells whether ctx carries a transaction of this database, or a unit that has not begun its own yet.
+// InTx reports whether ctx carries a transaction of this database, or a unit that has not begun its own yet.
 func (d *DB) InTx(ctx context.Context) bool { return d.frame(ctx) != nil }
 
 // AfterCommit runs fn after the outermost transaction in ctx has committed, and never if it does not. Without a

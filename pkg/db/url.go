@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// CheckURL tells what is wrong with the URL of a database, without asking the server. The error does not show the URL.
+// CheckURL returns what is wrong with a database URL, without asking the server. The error does not show the URL.
 func CheckURL(url string) error {
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		return checkFile(path)
@@ -49,7 +49,7 @@ func Exposed(url string) (host string) {
 	return ""
 }
 
-// Local tells whether a host is this computer: a loopback address, localhost, a socket's path or nothing.
+// Local reports whether a host is this computer: a loopback address, localhost, a socket's path or nothing.
 func Local(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "" || host == "localhost" || host[0] == '/' || err == nil && addr.IsLoopback()

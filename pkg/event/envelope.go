@@ -101,7 +101,7 @@ func appendMember(b []byte, name, value string) []byte {
 	return b
 }
 
-// Check tells what Decode would refuse in the envelope; it does not look into Data.
+// Check returns what Decode would refuse in the envelope; it does not look into Data.
 func (e Event) Check() error {
 	if !uid.Is(e.ID) {
 		return errors.New("event: id must be a UUID")
@@ -143,7 +143,7 @@ type envelope struct {
 }
 
 // Decode reads one event, or a batch of at least one. It refuses everything that Encode does not write: another
-// version or content type, a missing member, an id that is no UUID, data that is no object, anything after the end.
+// version or content type, a missing member, an id that is not a UUID, data that is not an object, trailing bytes.
 func Decode(raw []byte) ([]Event, error) {
 	if len(raw) > MaxEncoded {
 		return nil, fmt.Errorf("event: a message of %d bytes is larger than %d", len(raw), MaxEncoded)

@@ -1,4 +1,4 @@
-// Package event is what travels on the bus: CloudEvents 1.0 in JSON, whose data is a message of
+// Package event defines the events on the bus: CloudEvents 1.0 in JSON, whose data is a message of
 // proto/latchkey/events/v1 as protobuf JSON with proto field names. Source: github.com/cloudevents/spec,
 // cloudevents/formats/json-format.md.
 package event
@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Remembered is for how long consumers know which events they have taken in. One that is older and comes again is
+// Remembered is for how long consumers know which events they processed. An older one that is delivered again is
 // counted twice.
 const Remembered = 400 * 24 * time.Hour
 

@@ -8,7 +8,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/token"
 )
 
-// Bearer returns the token of the header Authorization, of which what says which it is, such as "access token". A
+// Bearer returns the token of the header Authorization; what describes it, such as "access token". A
 // credential that is missing, of another kind, or sent twice is token.ErrInvalid.
 func Bearer(h http.Header, what string) (string, error) {
 	const say = "send the %s once, in the header \"Authorization: Bearer <token>\""

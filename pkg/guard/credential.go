@@ -27,7 +27,7 @@ func Of(c *gin.Context, prefix, text string) Credential {
 	return Chosen(c, text)
 }
 
-// Chosen identifies a credential that people, or others than we, have chosen. It is known together with the address
+// Chosen identifies a credential that package secret did not make. It is known together with the address
 // that sent it: having been good elsewhere does not make it exempt here, so that a guesser learns nothing of one that
 // is in daily use.
 func Chosen(c *gin.Context, text string) Credential {

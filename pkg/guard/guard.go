@@ -6,7 +6,7 @@
 // a bounded number of look-ups. No request header changes what an address may do; which one a client has, only a
 // trusted proxy says (pkg/httpx/proxies.go).
 //
-// License keys are no credentials of this kind. Whoever tries them needs an API key, whose allowance bounds the calls
+// License keys are not counted. A caller that tries them needs an API key, whose rate limit bounds the calls
 // (apikey.Guard.Require; 60 a minute and 1,000 an hour unless its maker says otherwise, in auth's
 // credential/apikey_members.go), and is found by analytics' detector key_enumeration.
 package guard
@@ -63,7 +63,7 @@ func New(c clock.Clock, limit int) *Attempts {
 	return &Attempts{clock: c, limit: limit, good: good, addresses: map[string]*address{}}
 }
 
-// Try has check look at a credential, unless the client's address had too many refused. A check that ends in a 401
+// Try runs check on a credential, unless the client's address had too many refused. A check that ends in a 401
 // counts against the address, or against the credential alone where it is secret.ErrEnded; so does one whose client
 // left before its end. A credential that passed within goodFor is always looked at. Others of one address wait in the
 // order in which they came, as long as the request may take, and are looked at four at a time; beyond the limit only
@@ -93,7 +93,7 @@ func (a *Attempts) Try(c *gin.Context, credential Credential, check func() error
 	return err
 }
 
-// Trust remembers a credential that is good, as if it had just passed.
+// Trust remembers a valid credential, as if it had just passed.
 func (a *Attempts) Trust(credential Credential) {
 	if a != nil {
 		a.good.Set(credential.sum, a.clock.Now().UnixMicro())
@@ -112,8 +112,8 @@ func (a *Attempts) RefuseToken(c *gin.Context, raw string, err error) error {
 	return a.RefuseEnded(c, Made(sha256.Sum256([]byte(raw))), err)
 }
 
-// RefuseEnded is Refuse for a credential that may have been good once. Where err says so, it is no guess, and counts by
-// itself: an old client must not use up what the clients beside it need.
+// RefuseEnded is Refuse for a credential that may once have been valid. If err says so, it is no guess, and counts by
+// itself: an old client must not use up the attempts of other clients.
 func (a *Attempts) RefuseEnded(c *gin.Context, credential Credential, err error) error {
 	from := httpx.ClientNetwork(c)
 	if errors.Is(err, secret.ErrEnded) || token.Ours(err) {

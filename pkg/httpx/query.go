@@ -135,7 +135,7 @@ func NoIfMatch(c *gin.Context) error {
 	if reads || len(sent) == 0 || len(sent) == 1 && strings.TrimSpace(sent[0]) == "*" {
 		return nil
 	}
-	return apierr.InvalidField("If-Match", "is not taken here: what this call changes has no ETag; leave it out")
+	return apierr.InvalidField("If-Match", "is not supported here: what this call changes has no ETag; leave it out")
 }
 
 // OnlyQuery has one route refuse query parameters other than those named, as KnownQuery does.

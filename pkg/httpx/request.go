@@ -104,7 +104,7 @@ func Caller(c *gin.Context) any {
 	return nil
 }
 
-// Report puts err on the log line of the request that ctx belongs to; it tells whether there is one. It is for
+// Report puts err on the log line of the request of ctx, and reports whether there is one. It is for
 // protocols that answer errors in their own way; WriteError reports by itself.
 func Report(ctx context.Context, err error) bool {
 	r := requestFrom(ctx)
@@ -123,14 +123,14 @@ func ReportCode(ctx context.Context, code string) {
 	}
 }
 
-// ClientLeft tells whether the client of the request that ctx belongs to ended its connection, or its half of it,
+// ClientLeft reports whether the client of the request that ctx belongs to ended its connection, or its half of it,
 // before it had its answer. A deadline that passed is no such end.
 func ClientLeft(ctx context.Context) bool {
 	r := requestFrom(ctx)
 	return r != nil && errors.Is(r.ctx.Err(), context.Canceled)
 }
 
-// Left is closed when ClientLeft begins to be true; nil outside of an engine. Who only waits for a turn gives it up
+// Left is closed when ClientLeft becomes true; nil outside of an engine. Callers that wait for a turn give it up
 // then.
 func Left(ctx context.Context) <-chan struct{} {
 	if r := requestFrom(ctx); r != nil {

@@ -25,7 +25,7 @@ var (
 
 var slashes = regexp.MustCompile("/+")
 
-// Elsewhere tells which service of the suite serves a path, and its usual port; "" when none is known to.
+// Elsewhere returns which service of the suite serves a path, and its usual port; "" when none is known.
 type Elsewhere func(path string) (service string, port int)
 
 // routing answers what no route of an engine takes as it is.

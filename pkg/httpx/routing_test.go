@@ -70,7 +70,9 @@ func TestEscapedPaths(t *testing.T) {
 		}
 	}
 	wantError(t, r.do(t, "GET", "/things/a/b/parts", ""), 404, "NOT_FOUND")
-	for _, path := range []string{"/things/a%2Fb", "/things/a%2Fparts", "/things/%2f", "/things%2fa/parts", "/%2Fthings/a/parts"} {
+	for _, path := range []string{
+		"/things/a%2Fb", "/things/a%2Fparts", "/things/%2f", "/things%2fa/parts", "/%2Fthings/a/parts",
+	} {
 		wantError(t, r.do(t, "GET", path, ""), 404, "NOT_FOUND")
 	}
 }

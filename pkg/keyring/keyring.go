@@ -106,7 +106,7 @@ func (r *Ring) Names() []string {
 	return names
 }
 
-// Has tells whether the master key of that name is in the ring.
+// Has reports whether the master key of that name is in the ring.
 func (r *Ring) Has(name string) bool { return slices.Contains(r.Names(), name) }
 
 // MAC is the keyed hash of data under the current master key.

@@ -37,7 +37,7 @@ type Rows struct {
 	Reseal func(ctx context.Context, progress func(done int)) (int, error)
 }
 
-// Register tells which master keys the rows of one service need. It is safe for concurrent use.
+// Register knows which master keys the rows of one service need. It is safe for concurrent use.
 type Register struct {
 	// Ring is the keys that this process has.
 	Ring *keyring.Ring
@@ -46,7 +46,7 @@ type Register struct {
 	rows []Rows
 }
 
-// New makes the register of the service whose database is d. It asks nothing yet.
+// New makes the register of the service whose database is d. It runs no query yet.
 func New(d *db.DB, ring *keyring.Ring, rows ...Rows) *Register {
 	return &Register{Ring: ring, db: d, rows: rows}
 }
@@ -54,7 +54,7 @@ func New(d *db.DB, ring *keyring.Ring, rows ...Rows) *Register {
 // Usage is what one master key protects.
 type Usage struct {
 	Name string
-	// Configured tells whether this process has the key.
+	// Configured reports whether this process has the key.
 	Configured bool
 	// Counts are the numbers of rows by Rows.What, without those that are 0.
 	Counts map[string]int
@@ -121,7 +121,7 @@ func (r *Register) forget(tx *gorm.DB) error {
 	return nil
 }
 
-// Usage tells what each registered master key protects, in the order of their names. It counts all rows.
+// Usage returns what each registered master key protects, in the order of their names. It counts all rows.
 func (r *Register) Usage(ctx context.Context) ([]Usage, error) {
 	usages, err := r.usages(r.db.Read(ctx))
 	return usages, db.Error(err)

@@ -35,7 +35,7 @@ func (e *MissingError) Error() string {
 		strings.Join(missing, " and "), strings.Join(e.Configured, ", "))
 }
 
-// ErrMissing is what callers are told meanwhile.
+// ErrMissing is what callers get meanwhile.
 var ErrMissing = apierr.ErrUnavailable.WithMessagef(
 	"this server lacks a master key that its data needs, so it cannot tell; try again later, and tell the operator").
 	WithRetryAfter(5 * time.Second)

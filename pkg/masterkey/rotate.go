@@ -6,7 +6,7 @@ import (
 )
 
 // Rotate moves everything that other master keys of the ring protect to the current one, and forgets those keys. It can
-// be stopped and run again, and nothing stands still meanwhile. It fails when rows remain, because another process
+// be stopped and run again, and the services keep running. It fails when rows remain, because another process
 // still writes under another key. progress hears what is being moved and how many are done; Rotate returns how many
 // rows it moved in all. It is the third of four steps, which docs/operations.md has under Master key.
 func (r *Register) Rotate(ctx context.Context, progress func(what string, done int)) (moved int, err error) {

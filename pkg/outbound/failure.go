@@ -42,7 +42,7 @@ var failures = []struct {
 	{Failure{"answer_too_long", "its answer is too long"}, wraps(ErrTooLong)},
 }
 
-// FailureOf tells what a call of Do failed with; for a *Problem ask that.
+// FailureOf returns the failure of a call of Do; a *Problem has its own.
 func FailureOf(err error) Failure {
 	for _, f := range failures {
 		if f.is(err) {

@@ -12,7 +12,7 @@ import (
 )
 
 // Republish sends every event that happened since a time once more, in the order of seq, so that a consumer can be
-// rebuilt from the log. It holds one page in memory. progress, which may be nil, hears how far it is. It returns how
+// rebuilt from the log. It holds one page in memory. progress, which may be nil, is told how far it is. It returns how
 // many were sent, also when it fails half-way; starting again is harmless.
 func (o *Outbox) Republish(
 	ctx context.Context, pub bus.Publisher, since time.Time, progress func(sent, total int),
@@ -154,7 +154,7 @@ func within(maxBytes int, rows []sized) (seqs []int64) {
 	return seqs
 }
 
-// Has tells whether the log has an event of a type about a subject.
+// Has reports whether the log has an event of a type about a subject.
 func (o *Outbox) Has(ctx context.Context, subject, eventType string) (bool, error) {
 	var found []int64
 	err := o.db.Read(ctx).Raw(`SELECT seq FROM outbox WHERE subject = ? AND type = ? LIMIT 1`, subject, eventType).

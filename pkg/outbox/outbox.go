@@ -1,8 +1,8 @@
 // Package outbox keeps events in the database until the bus has them. An event is written in the transaction of the
-// change that it tells of, so neither exists without the other; a relay publishes it afterwards, at least once. Sent
+// change that it reports, so neither exists without the other; a relay publishes it afterwards, at least once. Sent
 // rows stay as the service's event log until they are pruned. While the bus takes nothing, events wait in the database
-// without a bound, and Relay goes on trying. A consumer that is away is no reason: its events wait in its queue on the
-// broker, which takes them up to Queue.MaxBytes of proto/queues. Telemetry, of which a change depends on none, goes by
+// without a bound, and Relay keeps trying. An absent consumer is no reason: its events wait in its queue on the
+// broker, up to Queue.MaxBytes of proto/queues. Telemetry, on which no change depends, is sent by
 // package telemetry, which bounds what waits.
 package outbox
 
@@ -172,7 +172,7 @@ func (o *Outbox) PendingUpTo(ctx context.Context, most int) (n int, err error) {
 	return n, db.Error(err)
 }
 
-// Oldest is when the event that waits longest to be sent happened; zero when none waits.
+// Oldest is the time of the oldest unsent event; zero when there is none.
 func (o *Outbox) Oldest(ctx context.Context) (time.Time, error) {
 	const oldest = `SELECT occurred_at FROM outbox WHERE seq = (SELECT min(seq) FROM outbox_unsent)`
 	var r row

@@ -41,7 +41,7 @@ type Decision struct {
 	RetryAfter time.Duration
 }
 
-// Limited tells whether any limit applied; if not, callers are told nothing of limits.
+// Limited reports whether any limit applied; if not, callers are told nothing of limits.
 func (d Decision) Limited() bool { return d.Limit > 0 }
 
 // Limiter admits or refuses calls by key. It is safe for concurrent use; Take and Refund never fail.

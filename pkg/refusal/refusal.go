@@ -1,4 +1,4 @@
-// Package refusal tells of refused tokens: each counts in a metric, and those of tokens that carry our signature become
+// Package refusal reports refused tokens: each counts in a metric, and those of tokens with our signature become
 // events, so many a minute that neither who makes tokens up nor who presents an ended one again and again can fill a
 // table.
 package refusal
@@ -55,7 +55,7 @@ func Verified(err error, raw string, from Origin) Token {
 	return Signed(raw, from)
 }
 
-// Refusal is what an event tells.
+// Refusal is what an event reports.
 type Refusal struct {
 	Token
 	ErrorCode string
@@ -82,7 +82,7 @@ type Recorder struct {
 // New makes a recorder.
 func New(opts Options) *Recorder { return &Recorder{opts: opts} }
 
-// Note notes that a token was refused with err, and returns err. No error, and failures of ours, are no refusals.
+// Note records a token refused with err, and returns err. A nil err and internal failures are not refusals.
 func (r *Recorder) Note(err error, t Token) error {
 	var e *apierr.Error
 	if !errors.As(err, &e) || !refuses(e.Kind) {

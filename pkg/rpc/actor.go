@@ -17,8 +17,8 @@ import (
 var errNotForwarded = apierr.New(apierr.Unauthenticated, errcode.InvalidToken,
 	"this port answers peer services alone; send the request to the public address of admin")
 
-// RequireActor admits what one of callers forwards to the service named audience in the name of a person, whom ActorOf
-// then tells.
+// RequireActor admits requests that one of callers forwards to the service named audience for a person, whom ActorOf
+// then gives.
 func RequireActor(audience string, peers Peers, callers ...string) gin.HandlerFunc {
 	tokens := newVerifier(audience, peers, clock.System{})
 	return func(c *gin.Context) {
@@ -45,7 +45,7 @@ func admit(tokens *verifier, r *http.Request, callers []string) (*Actor, error) 
 	case !slices.Contains(callers, claims.Issuer):
 		return nil, fmt.Errorf("%s may not ask in the name of a person", claims.Issuer)
 	case claims.Actor.GetId() == "":
-		return nil, fmt.Errorf("%s does not say who asks", claims.Issuer)
+		return nil, fmt.Errorf("%s does not name the caller", claims.Issuer)
 	case claims.Request != request:
 		return nil, fmt.Errorf("%s made the token for %q, and it came with %q", claims.Issuer, claims.Request, request)
 	}

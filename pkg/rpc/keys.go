@@ -69,7 +69,7 @@ func ParsePeers(entries []string) (Peers, error) {
 	return peers, nil
 }
 
-// Knows tells whether the peers of id, if they all have these Peers, accept its tokens.
+// Knows reports whether the peers of id, if they all have these Peers, accept its tokens.
 func (p Peers) Knows(id Identity) bool {
 	return slices.ContainsFunc(p[id.Service], func(key ed25519.PublicKey) bool { return key.Equal(id.public()) })
 }

@@ -1,4 +1,4 @@
-// Package rpc is how services ask each other: Connect over HTTP on their internal ports, with a short-lived token,
+// Package rpc makes calls between services: Connect over HTTP on their internal ports, with a short-lived token,
 // signed by the caller alone, that says who is asking whom, a list of who may ask what, and typed failures (pkg/apierr)
 // that arrive as they left. Requests of people do not become calls of procedures: a Gateway forwards them as they are,
 // with who asks in the token.

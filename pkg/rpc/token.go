@@ -14,7 +14,7 @@ import (
 	rpcv1 "github.com/latchkey-dev/latchkey/proto/gen/latchkey/rpc/v1"
 )
 
-// Actor is the person in whose name a service asks, as the audit log shows who made a change.
+// Actor is the person for whom a service calls, as the audit log shows who made a change.
 type Actor = rpcv1.Actor
 
 // tokenClaims are what a service token says.

@@ -26,7 +26,7 @@ var published = sync.OnceValue(func() map[[sha256.Size]byte]bool {
 	return hashes
 })
 
-// Published tells whether s stands, or ever stood, in the source of Latchkey: in a profile, an example or a test.
+// Published reports whether s is, or ever was, in the source of Latchkey: in a profile, an example or a test.
 // Everybody can know it. Production refuses it: Weak and the settings of package app ask.
 func Published(s string) bool { return published()[sha256.Sum256([]byte(strings.TrimSpace(s)))] }
 

@@ -48,14 +48,14 @@ const (
 	sumDigits  = 6  // 62^6 > 2^32
 )
 
-// ErrEnded is the cause of the refusal of a secret that was good once: revoked, replaced or expired. Anyone who sends
+// ErrEnded is why a secret that was once valid is refused: revoked, replaced or expired. Anyone who sends
 // it did not guess it.
-var ErrEnded = errors.New("the secret was good once and has ended")
+var ErrEnded = errors.New("the secret was valid but has ended")
 
 // Digits is the number of characters that a made secret has after its prefix.
 const Digits = bodyDigits + sumDigits
 
-// New makes a secret of 256 random bits. The prefix, "sk_" for example, tells people and scanners what it opens.
+// New makes a secret of 256 random bits. The prefix, "sk_" for example, shows people and scanners what it is for.
 func New(prefix string) string {
 	var random [32]byte
 	rand.Read(random[:]) // never fails: it ends the program instead
@@ -70,7 +70,7 @@ func New(prefix string) string {
 	return s + string(sum[:])
 }
 
-// WellFormed tells whether s is a secret as New(prefix) makes them: its length, alphabet and checksum. It costs no
+// WellFormed reports whether s is a secret as New(prefix) makes them: its length, alphabet and checksum. It costs no
 // look-up and says nothing about whether the secret opens anything.
 func WellFormed(prefix, s string) bool {
 	if len(s) != len(prefix)+bodyDigits+sumDigits || !strings.HasPrefix(s, prefix) {
@@ -103,7 +103,7 @@ func checksum(s string) (digits [sumDigits]byte) {
 // be fast.
 func Hash(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 
-// Equal compares in a time that tells nothing about either, lengths included.
+// Equal compares in a time that reveals nothing about either, lengths included.
 func Equal(a, b string) bool {
 	x, y := Hash(a), Hash(b)
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1

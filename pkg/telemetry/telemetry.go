@@ -52,7 +52,7 @@ type Config struct {
 	Cap, CapBytes int
 }
 
-// Recorder takes events in from any number of goroutines.
+// Recorder accepts events from any number of goroutines.
 type Recorder struct {
 	cfg     Config
 	buffer  *buffer
@@ -87,7 +87,7 @@ func New(cfg Config) *Recorder {
 	return &Recorder{cfg: cfg, buffer: newBuffer(cfg.MaxBatch), batches: make(chan []event.Event, handedOver)}
 }
 
-// Record takes an event in. msg must not be changed afterwards: it is encoded later. When more comes in than can be
+// Record accepts an event. msg must not be changed afterwards: it is encoded later. When more arrives than can be
 // encoded or stored, events are dropped and counted.
 func (r *Recorder) Record(source, subject string, at time.Time, msg proto.Message) {
 	if !r.buffer.put(record{source, subject, at, msg}) {

@@ -34,13 +34,13 @@ var ErrInvalid = apierr.New(apierr.Unauthenticated, errcode.InvalidToken, "the t
 // Refused is ErrInvalid with a reason.
 func Refused(reason string) *apierr.Error { return ErrInvalid.With("reason", reason) }
 
-// RefusedWith is the refusal of a token with its license or device, whose advice it has: a new token is refused as
-// well, and this one is good again where that is fixed.
+// RefusedWith refuses a token because of its license or device, with the same advice: a new token is refused as
+// well, and this one is valid again once that is fixed.
 func RefusedWith(cause *apierr.Error) *apierr.Error {
 	return Refused(strings.ToLower(cause.Code)).WithMessagef("the token is not valid now: %s", cause.Message)
 }
 
-// Ours tells whether the token that err refuses carries our signature: it has ended or is for something else, but
+// Ours reports whether the token that err refuses carries our signature: it has ended or is for something else, but
 // nobody made it up.
 func Ours(err error) bool {
 	var e *apierr.Error
@@ -54,10 +54,10 @@ func Ours(err error) bool {
 	return true
 }
 
-// Ended tells whether a token was refused only because its time is over: what it says is true, and was filled in.
+// Ended reports whether a token was refused only because it expired: its claims are true, and were filled in.
 func Ended(err error) bool { return refusedAs(err, "expired") }
 
-// NotYet is Ended of one whose time has yet to begin, by a clock that is behind that of its issue.
+// NotYet is Ended for a token that is not valid yet, by a clock that is behind that of its issuer.
 func NotYet(err error) bool { return refusedAs(err, "not_yet_valid") }
 
 func refusedAs(err error, reason string) bool {

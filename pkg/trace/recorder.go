@@ -23,11 +23,11 @@ type Recorder struct {
 // Counts are the spans that were recorded, by what became of them.
 type Counts struct{ Exported, Failed, Dropped atomic.Uint64 }
 
-// Admits tells whether a request from outside is recorded. It is a matter of chance: neither the flag that the caller
+// Admits reports whether a request from outside is recorded. It is a matter of chance: neither the flag that the caller
 // sent nor the trace that it named has a say, so that no stranger can have everything recorded.
 func (r *Recorder) Admits() bool { return rand.Float64() < r.Ratio }
 
-// Follows tells whether a request of a peer service is recorded: when that of the peer is.
+// Follows reports whether a request of a peer service is recorded, as the peer's own is.
 func (r *Recorder) Follows(h http.Header) bool { return parse(sent(h)).IsSampled() }
 
 // From begins a span, in the trace that parent names, for work on an event. It returns nil when the trace is not

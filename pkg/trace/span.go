@@ -13,7 +13,7 @@ const scope = "github.com/latchkey-dev/latchkey/pkg/trace"
 // maxTogether bounds the spans of one Spans, so that a large batch costs a bounded amount.
 const maxTogether = 64
 
-// Recording tells whether ctx belongs to a span that is being recorded.
+// Recording reports whether ctx belongs to a span that is being recorded.
 func Recording(ctx context.Context) bool { return trace.SpanFromContext(ctx).IsRecording() }
 
 // Start begins a span below the one that ctx belongs to, which must be Recording.

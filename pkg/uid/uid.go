@@ -15,7 +15,7 @@ const size = 36
 // Nil is well spelled, and the id of nothing.
 const Nil = "00000000-0000-0000-0000-000000000000"
 
-// Is tells whether s is an id in our spelling.
+// Is reports whether s is an id in our spelling.
 func Is(s string) bool {
 	if len(s) != size {
 		return false

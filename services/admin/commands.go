@@ -78,7 +78,7 @@ func smokeTestCommand() *cobra.Command {
 	var secretFile, keyFile string
 	command := &cobra.Command{
 		Use:   "smoke-test",
-		Short: "Have a suite make, activate and validate a test license; for new installations",
+		Short: "Create, activate and validate a test license on a suite; for new installations",
 		Long: `Call the public ports of a suite as its clients do: make an API key and a test license, activate and
 validate that, and end both again. It needs the admin secret and an admin key that may make licenses.`,
 		Args: cobra.NoArgs,

@@ -79,7 +79,7 @@ func (s *Service) putInForce(ctx context.Context) error {
 		return s.putInForce(ctx)
 	}
 	if !live {
-		s.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a key that was revoked and stays so; set a new one")
+		s.Log.ErrorContext(ctx, "LATCHKEY_ADMIN_API_KEY names a revoked key, which stays revoked; set a new one")
 	}
 	return nil
 }

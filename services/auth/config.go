@@ -16,8 +16,8 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	AdminSecret         secret.Secret `key:"admin_secret" secret:"true" help:"makes and revokes API keys (X-Admin-Secret), in production 32 characters or more"`
-	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" secret:"true" help:"was the admin secret: opens the same until it is taken out"`
+	AdminSecret         secret.Secret `key:"admin_secret" secret:"true" help:"credential for creating and revoking API keys (X-Admin-Secret), in production 32 characters or more"`
+	AdminSecretPrevious secret.Secret `key:"admin_secret_previous" secret:"true" help:"the previous admin secret: still accepted until it is removed"`
 }
 
 // DefaultConfig is what main starts from.

@@ -14,11 +14,11 @@ type Config struct {
 	app.TokenLimit
 	app.Clients
 
-	CacheBytes int64  `key:"cache_bytes" default:"0" help:"bytes of memory for licenses and devices that were asked for lately; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
+	CacheBytes int64  `key:"cache_bytes" default:"0" help:"bytes of memory for recently used licenses and devices; 0: a quarter of the memory limit of the container or machine, 1 GiB at most"`
 	GeoIPFile  string `key:"geoip_file" help:"a MaxMind database of countries (.mmdb), which the term countries of licenses asks; empty: it is not asked"`
 	Appliance
 
-	Dialects []string `key:"dialects" help:"the APIs of other vendors whose clients are served, by their names and commas; none: none of them; empty: all"`
+	Dialects []string `key:"dialects" help:"names of the other vendors' APIs to serve, separated by commas; none: serve none; empty: serve all"`
 }
 
 // The bounds of what a process keeps of licenses and devices when no setting says it, and the least that is of use.

@@ -17,7 +17,7 @@ import (
 // Appliance is the settings of an installation that is licensed itself, by another Latchkey. Its rules are in
 // internal/appliance.
 type Appliance struct {
-	Edge           *bool         `key:"edge" help:"true: this installation is an appliance, which serves licenses only while it is licensed itself; false: it is none; unset: in the suite in one process it is one once a license was put on it, elsewhere it is none"`
+	Edge           *bool         `key:"edge" help:"true: this installation is an appliance, which serves licenses only while it is licensed itself; false: it is not; unset: the suite in one process becomes one once a license is installed on it, other programs do not"`
 	EdgeURL        string        `key:"edge_url" url:"https:// http://" help:"the upstream of an appliance where configure/cloud names none"`
 	EdgeRoots      string        `key:"edge_roots" help:"root keys of the issuers whose license files, and upstreams, an appliance accepts: public_key_pem of their /api/v1/license/keys, one after the other; \\n may stand for line breaks; unset: no files with edge, else those of this installation, and any upstream"`
 	EdgeProduct    string        `key:"edge_product" help:"code of the only product whose licenses an appliance accepts; unset: any"`

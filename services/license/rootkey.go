@@ -90,7 +90,7 @@ func exportRootKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:   "export-root-key",
 		Short: "Print the private root key of license files, for cold storage",
-		Long: "Print the private root key of license files (PEM, PKCS #8). Who has it can make files that every " +
+		Long: "Print the private root key of license files (PEM, PKCS #8). Whoever has it can make files that every " +
 			"client accepts.",
 		Example: "  license export-root-key > root-private.pem",
 		Args:    cobra.NoArgs,
@@ -105,11 +105,11 @@ func exportRootKeyCommand(cfg *Config) *cobra.Command {
 func importRootKeyCommand(cfg *Config) *cobra.Command {
 	return &cobra.Command{
 		Use:     "import-root-key FILE",
-		Short:   "Take a root key of license files from cold storage, before the first file is issued",
+		Short:   "Import a root key of license files from cold storage, before the first file is issued",
 		Example: "  license import-root-key root-private.pem",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return &app.ArgumentError{Err: errors.New("import-root-key wants the file with the key")}
+				return &app.ArgumentError{Err: errors.New("import-root-key requires the file with the key")}
 			}
 			return nil
 		},

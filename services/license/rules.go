@@ -41,6 +41,6 @@ func (s *Service) rules(cfg Config, deps app.Deps, keys *masterkey.Register) err
 
 // unaudited keeps in the log what the audit log cannot take.
 func (s *Service) unaudited(ctx context.Context, by *licensing.Actor, action, licenseID string) {
-	s.Log.WarnContext(ctx, "the audit log lacks this, because of maintenance mode",
+	s.Log.WarnContext(ctx, "not recorded in the audit log because of maintenance mode",
 		"action", action, "admin_id", by.GetId(), "license_id", licenseID)
 }

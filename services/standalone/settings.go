@@ -35,7 +35,7 @@ type settings struct {
 	AMQPURL       string        `key:"amqp_url" secret:"url" url:"amqp:// amqps://" help:"amqp://...: use RabbitMQ instead of the bus in the process"`
 	LogLevel      string        `key:"log_level" default:"warn" oneof:"debug info warn error" help:"debug, info (with one line per request), warn or error"`
 	LogFormat     string        `key:"log_format" default:"text" oneof:"text json" help:"text or json"`
-	DrainDelay    time.Duration `key:"drain_delay" default:"0s" min:"0s" max:"5m" help:"how long to go on answering after SIGTERM, unready already, so that load balancers notice"`
+	DrainDelay    time.Duration `key:"drain_delay" default:"0s" min:"0s" max:"5m" help:"how long to keep answering after SIGTERM, while already unready, so that load balancers notice"`
 	CORSOrigins   []string      `key:"cors_origins" help:"origins whose pages may call auth, license and analytics from a browser, by commas; * is any, the default in development; none in production"`
 	SharedLimits  bool          `key:"rate_limit_shared" default:"false" help:"count rate limits in the database, as several processes need it, which need amqp_url, too"`
 

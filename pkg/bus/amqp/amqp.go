@@ -85,7 +85,7 @@ func Dial(cfg Config) (*Bus, error) {
 	return b, nil
 }
 
-// CheckURL tells what is wrong with the URL of a broker, without asking it. The error does not show the URL.
+// CheckURL returns what is wrong with the URL of a broker, without asking it. The error does not show the URL.
 func CheckURL(url string) error {
 	if _, err := amqp091.ParseURI(url); err != nil {
 		// The parser's error quotes the URL, password included.

@@ -134,7 +134,7 @@ func (p *publisher) missing(ctx context.Context, c *confirmChannel) error {
 			keys = append(keys, r.RoutingKey)
 			continue
 		}
-		p.bus.log.Debug("no queue wanted an event", "type", r.RoutingKey, "event_id", r.MessageId)
+		p.bus.log.Debug("no queue is bound for an event", "type", r.RoutingKey, "event_id", r.MessageId)
 	}
 	if len(keys) == 0 {
 		return nil

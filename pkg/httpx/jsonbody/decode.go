@@ -1,4 +1,4 @@
-// Package jsonbody reads what requests are made of, JSON above all, strictly: it refuses what others guess at, and
+// Package jsonbody reads requests, mainly JSON, strictly: it refuses what other decoders guess at, and
 // names every member that is wrong.
 package jsonbody
 
@@ -23,7 +23,7 @@ import (
 // save in an Optional; what an Optional holds is replaced whole, so null within it means absent, too.
 //
 // The error is a VALIDATION_ERROR with what is wrong in details.fields, by member path, up to 20 members; the text
-// itself is "body". Text that cannot be read to its end, as it is no JSON, is told alone.
+// itself is "body". If the text is not JSON to its end, only that is reported.
 //
 // Fields may be strings, bools, ints, floats, structs, pointers, slices, maps by string, time.Time (see ParseTime),
 // End, any, json.RawMessage, Object and Optional, and lists may be of Row. Their tags:

@@ -47,7 +47,7 @@ type errorTLSConn struct {
 // Write implements net.Conn.
 func (c errorTLSConn) Write(p []byte) (int, error) { return writeDocumented(c.Conn, c.log, p) }
 
-// Read implements net.Conn. Who speaks plain HTTP is told so in plain HTTP.
+// Read implements net.Conn. Clients that speak plain HTTP are told so in plain HTTP.
 func (c errorTLSConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if strange := (tls.RecordHeaderError{}); errors.As(err, &strange) && strange.Conn != nil {

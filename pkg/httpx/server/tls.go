@@ -34,7 +34,7 @@ type fileState struct {
 // RenewWithin is how long before its end a certificate should have been renewed.
 const RenewWithin = 14 * 24 * time.Hour
 
-// CheckDates tells why clients refuse a certificate at a time, and what to do about it; the problem is empty where it
+// CheckDates returns why clients refuse a certificate at a time, and what to do about it; the problem is empty if it
 // is good.
 func CheckDates(leaf *x509.Certificate, now time.Time) (problem, remedy string) {
 	switch {

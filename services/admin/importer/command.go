@@ -40,9 +40,9 @@ func Command(program string) *cobra.Command {
 	f := &flags{}
 	cmd := &cobra.Command{
 		Use:   Name + " FILE",
-		Short: "Take over licenses, devices, users and counters of another system from a CSV file",
-		Long: `Take over licenses with their keys, customers, users, devices and counters from a CSV file, by the
-admin API. A license is known by its key: the same file can be imported again, after an interruption
+		Short: "Import licenses, devices, users and counters of another system from a CSV file",
+		Long: `Import licenses with their keys, customers, users, devices and counters from a CSV file, through the
+admin API. A license is identified by its key: the same file can be imported again, after an interruption
 too, and changes nothing twice. Begin with --dry-run. What is refused goes to a report with line,
 column and reason; the rest goes on. docs/import.md lists the columns.
 
@@ -60,8 +60,8 @@ The admin key, of the role operator or owner, is LATCHKEY_ADMIN_API_KEY, or stan
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	set := cmd.Flags()
 	set.StringVar(&f.from, "from", Generic, "what wrote the file: csv (columns as in docs/import.md) or licensespring")
-	set.BoolVar(&f.dryRun, "dry-run", false, "tell what an import would do, and do nothing")
-	set.BoolVar(&f.update, "update", false, "change licenses that are here already; otherwise they stay as they are")
+	set.BoolVar(&f.dryRun, "dry-run", false, "report what an import would do, and change nothing")
+	set.BoolVar(&f.update, "update", false, "change licenses that already exist; otherwise they stay as they are")
 	set.StringToStringVar(&f.columns, "map", nil, "HEADING=NAME: what a column is called here; HEADING= leaves it out")
 	set.StringVar(&f.product, "product", "", "the product of licenses whose lines name none")
 	set.StringVar(&f.customer, "customer", "", "the customer_id of licenses whose lines name none")

@@ -20,8 +20,8 @@ const introduction = `# Configuration
 
 A setting comes from a flag, else from the environment, else from the file that ` + "`--config`" + ` or LATCHKEY_CONFIG
 names (YAML), else from its default. Secrets have no flag, because other users of a computer can see those; each can
-stand in a file instead, named by the variable with _FILE behind it. Unknown settings are refused.
-` + "`config check`" + ` tells everything that is wrong, ` + "`config print`" + ` where each value came from.
+be in a file instead, named by the variable with _FILE appended. Unknown settings are refused.
+` + "`config check`" + ` reports everything that is wrong, ` + "`config print`" + ` where each value came from.
 
 Each service has a public address of its own (5001 to 5004) and an internal one (5101 to 5104) by default. The suite
 in one process (` + "`latchkey`" + `) needs none of this and takes most of it; ` + "`latchkey --help`" + ` shows what.

@@ -76,14 +76,14 @@ type Found struct {
 // that no later attempt can succeed.
 func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error) {
 	if !uid.Is(id) {
-		return Entry{}, fmt.Errorf("audit event: id %q is no UUID", id)
+		return Entry{}, fmt.Errorf("audit event: id %q is not a UUID", id)
 	}
 	if m.GetAction() == "" {
 		return Entry{}, fmt.Errorf("audit event %s names no action", id)
 	}
 	license, ok := uid.Former(m.GetLicenseId()) // a log that is published once more holds what was written long ago
 	if !ok && m.GetLicenseId() != "" {
-		return Entry{}, fmt.Errorf("audit event %s: license_id %.50q is no UUID", id, m.GetLicenseId())
+		return Entry{}, fmt.Errorf("audit event %s: license_id %.50q is not a UUID", id, m.GetLicenseId())
 	}
 	if !storable(m) {
 		return Entry{}, fmt.Errorf("audit event %s has NUL in its text", id)
@@ -127,7 +127,7 @@ func fromText(text string) (json.RawMessage, error) {
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &object); err != nil || object == nil {
-		return nil, fmt.Errorf("is no JSON object: %.100q", text)
+		return nil, fmt.Errorf("is not a JSON object: %.100q", text)
 	}
 	return json.RawMessage(text), nil
 }

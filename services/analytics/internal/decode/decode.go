@@ -115,7 +115,7 @@ func readMember(e *usage.Event, name protoreflect.Name, v protoreflect.Value) (e
 	case "license_id":
 		id, ok := uid.Former(v.String()) // also of events that were kept long ago
 		if !ok {
-			return fmt.Errorf("license_id %.50q is no UUID", v.String())
+			return fmt.Errorf("license_id %.50q is not a UUID", v.String())
 		}
 		e.LicenseID = id
 	case "via_proxy":

@@ -59,7 +59,7 @@ func withoutSessionData(data []byte) []byte {
 func checkStorable(e event.Event, now time.Time) error {
 	switch {
 	case !uid.Is(e.ID):
-		return errors.New("the id is no UUID")
+		return errors.New("the id is not a UUID")
 	case e.Time.Year() < 2000:
 		return errors.New("its time is before the year 2000")
 	case e.Time.After(now.Add(maxAhead)):

@@ -13,10 +13,10 @@ import (
 var (
 	// ErrInvalidAPIKey refuses a secret that opens nothing, for whatever reason.
 	ErrInvalidAPIKey = apierr.New(apierr.Unauthenticated, errcode.InvalidAPIKey,
-		"the API key is missing or not valid; send a key that is in force, once, in the header X-API-Key")
+		"the API key is missing or not valid; send a valid key, exactly once, in the header X-API-Key")
 	// ErrAPIKeyNotFound says that no API key in force has this id.
 	ErrAPIKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound,
-		"there is no API key in force with this id; list the API keys to see those there are")
+		"no valid API key has this id; list the API keys to see their ids")
 	// ErrTokenUnknown says that the store has no such refresh token.
 	ErrTokenUnknown = errors.New("credential: unknown refresh token")
 	// errNotAccepted marks errReused: errors.Is takes all refusals of tokens, which have one code, for the same.

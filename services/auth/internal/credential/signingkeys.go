@@ -89,7 +89,7 @@ func (s *SigningKeys) signer(ctx context.Context) (SigningKey, error) {
 		k := signer(keys, s.clock.Now())
 		stands, err := s.store.SigningKeyStands(ctx, k.ID)
 		if err != nil {
-			return SigningKey{}, fmt.Errorf("look whether the signing key stands: %w", err)
+			return SigningKey{}, fmt.Errorf("check whether the signing key is still valid: %w", err)
 		}
 		if stands {
 			return k, nil

@@ -12,5 +12,5 @@ var (
 		"no block has this block_id; the list of blocks shows them")
 	// ErrExists has the id of the block that is there.
 	ErrExists = apierr.New(apierr.Conflict, errcode.BlockExists,
-		"a block of the same, on the same licenses, is in force; delete that one first to change it")
+		"the same block, on the same licenses, already exists; delete it first to change it")
 )

@@ -11,9 +11,9 @@ import (
 var (
 	// errUnknown is licensing.ErrCounterNotFound for a name in a body.
 	errUnknown = apierr.New(apierr.Invalid, errcode.CounterNotFound,
-		"the license has no counter of this name; check it for typing slips or ask the vendor to add it")
+		"the license has no counter of this name; check it for typos or ask the vendor to add it")
 	errNoEntitlementCounter = apierr.New(apierr.Invalid, errcode.CounterNotFound,
-		"this entitlement names no counter, so nothing of it can be consumed; name a counter instead")
+		"this entitlement names no counter, so it cannot be consumed; name a counter instead")
 	errNoOperation = apierr.New(apierr.NotFound, errcode.OperationNotFound,
 		"no operation of this device in the last 24 hours has this operation_id, so nothing of it was counted; there "+
 			"is nothing to give back")
@@ -21,11 +21,11 @@ var (
 		"the usage report is not signed by the key that this device sent with its last request for a license file; "+
 			"ask for a file with device_public_key first")
 	errReportReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
-		"this report_id came before with another report; use a new one for a new report")
+		"this report_id was already used for another report; use a new one for a new report")
 	errTooManyReports = apierr.New(apierr.RateLimited, errcode.RateLimitExceeded,
 		"this device has sent too many usage reports within 400 days; report longer times at once")
 	ErrReused = apierr.New(apierr.Unprocessable, errcode.IdempotencyKeyReused,
-		"this operation_id came before with another request; use a new one for a new operation")
+		"this operation_id was already used for another request; use a new one for a new operation")
 )
 
 // unknownCounter is errUnknown, with the counter of the license that may be meant.

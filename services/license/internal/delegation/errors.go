@@ -27,7 +27,7 @@ var (
 	ErrNoCredit   = apierr.New(apierr.Forbidden, errcode.CreditExhausted,
 		"all credits of the organisation are used; ask the vendor for more")
 	ErrSlaveUsed = apierr.New(apierr.Forbidden, errcode.SlaveKeyUsed,
-		"the slave key has activated another device, and activates no further one; use another slave key")
+		"the slave key has activated another device and cannot activate more; use another slave key")
 	ErrTooManySlaves = apierr.New(apierr.Forbidden, errcode.SlaveLimitExceeded, fmt.Sprintf(
 		"the organisation has one slave key for each credit and %d more; buy credits, or have the vendor revoke slaves",
 		SpareSlaves))

@@ -39,7 +39,7 @@ const (
 var (
 	// errOtherKey is for a key that is here and is not what is imported.
 	errOtherKey     = apierr.InvalidField("slave_key", "is a key of another master, or of another device, already")
-	errRevokedSlave = apierr.InvalidField("slave_key", "was revoked here, and works no more; make a new slave")
+	errRevokedSlave = apierr.InvalidField("slave_key", "was revoked here and no longer works; make a new slave")
 )
 
 // Import takes over slaves of a master, one after the other.

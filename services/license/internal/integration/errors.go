@@ -10,7 +10,7 @@ var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.IntegrationNotFound,
 		"no integration has this id; the list of integrations shows them")
 	ErrTooMany = apierr.New(apierr.Conflict, errcode.TooManyIntegrations,
-		"there are as many keys of integrations as can be, those that have ended among them; rotate less often")
+		"the maximum number of integration keys exists, including ended ones; rotate less often")
 	ErrReused = apierr.New(apierr.Invalid, errcode.IdempotencyKeyReused,
-		"this request_id came before with another request; use a new one for a new request")
+		"this request_id was already used for another request; use a new one for a new request")
 )

@@ -11,9 +11,9 @@ import (
 // in; the types carry the facts, and who speaks to the client shows them in the form that it expects.
 var (
 	ErrNotFound = apierr.New(apierr.NotFound, errcode.LicenseNotFound,
-		"no license has this key or id; check it for typing slips")
+		"no license has this key or id; check it for typos")
 	ErrEnrollmentKeyInvalid = apierr.New(apierr.Forbidden, errcode.EnrollmentKeyInvalid,
-		"the enrollment key has ended, has no seat left, or is not the one that the device came by; use the license "+
+		"the enrollment key has expired or has no seat left, or the device enrolled with another key; use the license "+
 			"key or ask the vendor for another enrollment key")
 	ErrEnrollmentKeyNotFound = apierr.New(apierr.NotFound, errcode.NotFound,
 		"the license has no enrollment key with this id; list its enrollment keys")
@@ -30,7 +30,7 @@ var (
 			"or renew the maintenance")
 	ErrExpired   = apierr.New(apierr.Forbidden, errcode.LicenseExpired, "the license has expired; renew it to go on")
 	ErrPerpetual = apierr.New(apierr.Conflict, errcode.LicensePerpetual,
-		"the license has no end that could move; set one by PATCH with expires_at or expires_in_days")
+		"the license has no end to extend; set one by PATCH with expires_at or expires_in_days")
 	ErrNotTrial = apierr.New(apierr.Conflict, errcode.LicenseNotTrial,
 		"the license is not a trial; change its terms by PATCH, or renew it")
 	ErrLimit = apierr.New(apierr.Forbidden, errcode.DeviceLimitExceeded,
@@ -38,7 +38,7 @@ var (
 	ErrGroupLimit = apierr.New(apierr.Forbidden, errcode.GroupLimitExceeded,
 		"all seats of the group of the license are taken; deactivate a device of the group or raise its max_devices")
 	ErrCredentials = apierr.New(apierr.Unauthenticated, errcode.InvalidCredentials,
-		"no user has signed in with this; sign in again and send the user_token")
+		"this call needs a signed-in user; sign in again and send the user_token")
 	ErrUserLocked = apierr.New(apierr.Forbidden, errcode.UserLocked,
 		"the user is locked; ask the vendor of the license")
 	ErrNotAssigned = apierr.New(apierr.Forbidden, errcode.UserNotAssigned,
@@ -70,10 +70,10 @@ var (
 		"the license is not for use from this network or country, or in a virtual machine; use it elsewhere or ask "+
 			"its vendor")
 	ErrTooManyNew = apierr.New(apierr.Forbidden, errcode.TooManyNewDevices,
-		"too many devices that were never seen before took seats lately; try again later or ask the vendor of the "+
+		"too many new devices have taken seats recently; try again later or ask the vendor of the "+
 			"license")
 	ErrTransfers = apierr.New(apierr.Forbidden, errcode.TransferLimit,
-		"no more devices may follow others onto seats that were freed; the vendor of the license can reset its "+
+		"the license allows no more transfers of seats to other devices; the vendor of the license can reset its "+
 			"transfers")
 	ErrUnknownHardwareID = apierr.New(apierr.NotFound, errcode.DeviceNotFound,
 		"no device with this hardware_id is activated on the license")

@@ -171,8 +171,8 @@ func (ch *Change) takePolicy(by *Actor, p *Policy, now time.Time) error {
 	case p.Product != "" && p.Product != l.Product:
 		return apierr.InvalidField("policy", otherProduct(p))
 	case p.IsTrial && !l.IsTrial:
-		return apierr.InvalidField("policy", "makes trials, and the license is none, or no longer; to make it one all "+
-			"the same, set its terms and is_trial by PATCH")
+		return apierr.InvalidField("policy", "makes trials, and the license is not one, or no longer; to make it one "+
+			"anyway, set its terms and is_trial by PATCH")
 	case l.IsTrial && !p.IsTrial:
 		return ch.alter(by, conversion(&Conversion{}, p, now), now)
 	}

@@ -34,7 +34,7 @@ var (
 	errClientRevoked  = unauthenticated("unauthorized_client", "these credentials were revoked or replaced")
 	errGrantType      = invalid("unsupported_grant_type", "the grant_type must be client_credentials")
 	errTokenRequest   = invalid("invalid_request", "grant_type, client_id and client_secret are required, as a form")
-	errTokenMalformed = unauthenticated("oauth_token_malformed", "the bearer token is none of this server's")
+	errTokenMalformed = unauthenticated("oauth_token_malformed", "the bearer token was not issued by this server")
 	errTokenExpired   = unauthenticated("oauth_token_expired", "the bearer token has expired; get another one")
 	errSSO            = invalid("sso_not_supported",
 		"single sign-on is not offered; use license_key, or username and password")
