@@ -90,7 +90,7 @@ func covers(pattern, path string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// matches tells whether * standing for any characters turns glob into path. It walks back to the last * only, so that
+// matches reports whether * standing for any characters turns glob into path. It walks back to the last * only, so that
 // its time is bounded by the product of both lengths.
 func matches(glob, path string) bool {
 	g, p, star, mark := 0, 0, -1, 0

@@ -147,7 +147,7 @@ func (s Service) diagnoseChanges(ctx context.Context, d *Diagnosis, data *db.DB)
 	}
 }
 
-// diagnoseSchema tells whether there is a schema to look into.
+// diagnoseSchema reports whether there is a schema to look into.
 func (s Service) diagnoseSchema(ctx context.Context, d *Diagnosis, data *db.DB) bool {
 	versions, err := data.Versions(ctx, s.Migrations...)
 	if err != nil {

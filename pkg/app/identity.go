@@ -83,7 +83,7 @@ func (b Base) CheckKnownToPeers(service string) error {
 			"key is used", id.PeerEntry())
 }
 
-// public tells whether others than this computer can reach an address.
+// public reports whether others than this computer can reach an address.
 func public(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || host == "localhost" {

@@ -102,8 +102,8 @@ func readHeap() heap {
 	return heap{collections: samples[0].Value.Uint64(), live: samples[1].Value.Uint64(), held: held}
 }
 
-// returnable tells whether a collection now is worth its while. One that works is collected by itself, and grows again
-// at once.
+// returnable reports whether a collection now is worth its while. One that works is collected by itself, and grows
+// again at once.
 func (h heap) returnable(before heap) bool {
 	return h.collections <= before.collections+1 && h.held > h.live+max(returnable, h.live/16)
 }

@@ -32,7 +32,7 @@ type signal struct {
 	heard atomic.Int64
 }
 
-// fresh tells whether it was within the last 3 seconds, now after origin.
+// fresh reports whether it was within the last 3 seconds, now after origin.
 func (s *signal) fresh(now time.Duration) bool {
 	at := s.heard.Load()
 	return at != 0 && now-time.Duration(at) < Silence
@@ -43,7 +43,7 @@ func (s *signal) give() { s.heard.Store(int64(max(1, time.Since(s.origin)))) }
 // NewLink returns a link that is not alive yet, to be put into a Watch.
 func NewLink() *Link { return &Link{ticked: signal{origin: time.Now()}, sources: map[string]*Source{}} }
 
-// Alive tells whether a tick came within the last 3 seconds.
+// Alive reports whether a tick came within the last 3 seconds.
 func (l *Link) Alive() bool { return l.ticked.fresh(time.Since(l.ticked.origin)) }
 
 // Tick is for implementations of Bus: the link has just been seen to live.

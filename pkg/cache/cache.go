@@ -56,10 +56,10 @@ type Options struct {
 
 // Link is the path of invalidations. bus.Link, which notices a silence after bus.Silence, is one.
 type Link interface {
-	// Alive tells whether the invalidations that the bus has taken arrive.
+	// Alive reports whether the invalidations that the bus has taken arrive.
 	Alive() bool
-	// Prompt tells whether, beyond that, the bus takes those of the source at this moment. It may be false because the
-	// source is down; that only makes values reload, and they still serve until Options.Stale.
+	// Prompt reports whether, beyond that, the bus takes those of the source at this moment. It may be false because
+	// the source is down; that only makes values reload, and they still serve until Options.Stale.
 	Prompt() bool
 }
 
@@ -190,7 +190,8 @@ func (c *Cache[K, V]) Held(p *Place[V]) (v V, ok bool) {
 // Fetch returns the value of k, loading it if need be; callers of the same key share one load, which outlives their
 // contexts and ends after a second and a half at the latest. Errors are not kept. A value past its TTL is loaded again;
 // if that fails with apierr.Unavailable or by running out of time, the old value is served until Options.Stale. cached
-// tells whether the answer came from memory. A caller that is apart gets what is fresh in memory, or a load of its own.
+// reports whether the answer came from memory. A caller that is apart gets what is fresh in memory, or a load of its
+// own.
 func (c *Cache[K, V]) Fetch(ctx context.Context, k K, load Loader[V]) (v V, cached bool, err error) {
 	now := c.clock.Now().UnixMicro()
 	e, ok := c.values.GetIfPresent(k)
@@ -350,7 +351,7 @@ func (c *Cache[K, V]) servable(e *entry[V], now int64) bool {
 	return younger(e, now, c.bound(max(c.opts.TTL, c.opts.Stale), Link.Alive))
 }
 
-// younger tells whether a value is younger than bound. One from the future is of unknown age: the clock was set back.
+// younger reports whether a value is younger than bound. One from the future is of unknown age: the clock was set back.
 func younger[V any](e *entry[V], now, bound int64) bool {
 	age := now - e.loaded.Load()
 	return age >= 0 && age < bound
@@ -364,7 +365,7 @@ func (c *Cache[K, V]) bound(d time.Duration, must func(Link) bool) int64 {
 	return d.Microseconds()
 }
 
-// away tells whether err means that the source could not answer.
+// away reports whether err means that the source could not answer.
 func away(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return true

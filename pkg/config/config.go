@@ -242,7 +242,7 @@ func (l *loader) fill(f field) {
 	}
 }
 
-// complained tells whether something is wrong with a setting already: of fields with the same key the first one says
+// complained reports whether something is wrong with a setting already: of fields with the same key the first one says
 // what.
 func (l *loader) complained(env string) bool {
 	return slices.ContainsFunc(l.problems, func(err error) bool {

@@ -230,7 +230,7 @@ func TestReadersOfSQLiteCannotWrite(t *testing.T) {
 func TestReadHasADeadline(t *testing.T) {
 	eachEngine(t, func(t *testing.T, d *db.DB) {
 		if _, ok := d.Read(context.Background()).Statement.Context.Deadline(); !ok {
-			t.Fatal("a query may hang for ever")
+			t.Fatal("a query may hang forever")
 		}
 	})
 }

@@ -19,7 +19,7 @@ type Edit[Row any] struct {
 	KeyOf func(row *Row) any
 	// Page is how many rows are in memory, and in a transaction, at most.
 	Page int
-	// Change edits a row in memory and tells whether it differs. It is asked again about a row that does.
+	// Change edits a row in memory and reports whether it differs. It is asked again about a row that does.
 	Change func(row *Row) (differs bool, err error)
 	// Store writes a row that differs.
 	Store func(tx *gorm.DB, row *Row) error

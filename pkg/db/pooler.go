@@ -31,7 +31,7 @@ func (d *DB) Pooled(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// moves tells whether a transaction of another connection takes the session of conn.
+// moves reports whether a transaction of another connection takes the session of conn.
 func moves(ctx context.Context, conn, other *pgx.Conn) (bool, error) {
 	before, err := sessionOf(ctx, conn)
 	if err != nil {

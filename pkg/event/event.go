@@ -85,7 +85,8 @@ func TypeOf(msg proto.Message) string {
 	return ""
 }
 
-// IsTelemetry tells whether events of this type only count use: they travel in batches and are not kept in the outbox.
+// IsTelemetry reports whether events of this type only count use: they travel in batches and are not kept in the
+// outbox.
 func IsTelemetry(eventType string) bool { return types[eventType].telemetry }
 
 // Publishers names the services that publish events of this type, as the contract says; nil for a type that is not in

@@ -81,7 +81,7 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), "application/json") && isUTF8(parameters)
 }
 
-// isUTF8 tells whether parameters name no character set that reads the body otherwise than we do; ASCII does not.
+// isUTF8 reports whether parameters name no character set that reads the body otherwise than we do; ASCII does not.
 func isUTF8(parameters string) bool {
 	for p := range strings.SplitSeq(parameters, ";") {
 		name, value, _ := strings.Cut(p, "=")

@@ -71,7 +71,8 @@ func closerRoutes(routes gin.RoutesInfo) map[string][]*fixedRoute {
 	return closer
 }
 
-// isCloserThan tells whether the path has fixed text wherever parts have it, and in place of some of their parameters.
+// isCloserThan reports whether the path has fixed text wherever parts have it, and in place of some of their
+// parameters.
 func (f *fixedRoute) isCloserThan(parts []string) bool {
 	if len(f.parts) != len(parts) {
 		return false
@@ -84,7 +85,7 @@ func (f *fixedRoute) isCloserThan(parts []string) bool {
 	return true
 }
 
-// takes tells whether a path is one of the route.
+// takes reports whether a path is one of the route.
 func (f *fixedRoute) takes(path string) bool {
 	given := strings.Split(path, "/")
 	if len(given) != len(f.parts) {

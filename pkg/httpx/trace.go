@@ -24,7 +24,7 @@ func traced(o *Options) gin.HandlerFunc {
 	)
 }
 
-// admits tells whether a request is recorded.
+// admits reports whether a request is recorded.
 func (o *Options) admits(r *http.Request) bool {
 	switch {
 	case requestFrom(r.Context()) != nil, isProbe(r.URL.Path): // the former is routed again, see routing

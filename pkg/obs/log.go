@@ -75,8 +75,8 @@ func redactRecord(r slog.Record) slog.Record {
 	return out
 }
 
-// suspect tells whether an attribute has to be looked at more closely: only groups and values that turn into groups can
-// hide a name.
+// suspect reports whether an attribute has to be looked at more closely: only groups and values that turn into groups
+// can hide a name.
 func suspect(a slog.Attr) bool {
 	kind := a.Value.Kind()
 	return kind == slog.KindGroup || kind == slog.KindLogValuer || namesSecret(a.Key)

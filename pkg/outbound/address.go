@@ -86,7 +86,7 @@ func embedded(a netip.Addr, at int) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[at : at+4]))
 }
 
-// isISATAP tells whether a router may take a for a tunnel to the address of IPv4 at its end (RFC 5214).
+// isISATAP reports whether a router may take a for a tunnel to the address of IPv4 at its end (RFC 5214).
 func isISATAP(a netip.Addr) bool {
 	b := a.As16()
 	return b[8]&^0x03 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe

@@ -255,7 +255,7 @@ func TestWhatTheBusDoesNotConfirmIsSentAgain(t *testing.T) {
 		var tries atomic.Int32
 		pub.before = func(ctx context.Context, _ []event.Event) error {
 			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > publishTimeout {
-				t.Error("the broker may hang for ever")
+				t.Error("the broker may hang forever")
 			}
 			tries.Add(1)
 			select {

@@ -104,7 +104,7 @@ func (o *Outbox) relayer(pub bus.Publisher) *relayer {
 	return &relayer{Outbox: o, pub: pub, held: map[string]hold{}}
 }
 
-// hold tells whether err is that the bus refuses some types, and has those wait.
+// hold reports whether err is that the bus refuses some types, and has those wait.
 func (r *relayer) hold(err error) bool {
 	var refused *bus.RefusedError
 	if !errors.As(err, &refused) {
@@ -129,7 +129,7 @@ func (r *relayer) waiting() (types []string) {
 	return types
 }
 
-// batch publishes one batch. It tells whether it left any behind that can be published at once.
+// batch publishes one batch. It reports whether it left any behind that can be published at once.
 func (r *relayer) batch(ctx context.Context) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*publishTimeout)
 	defer cancel()

@@ -247,8 +247,8 @@ func (s *shared) pruneBatch(ctx context.Context, now time.Time) (deleted int, er
 	return deleted, err
 }
 
-// lasts tells whether a time that was set for d has not come yet. One further away than d does not count: the clock was
-// set back.
+// lasts reports whether a time that was set for d has not come yet. One further away than d does not count: the clock
+// was set back.
 func lasts(now, until int64, d time.Duration) bool {
 	return now < until && until-now <= d.Microseconds()
 }

@@ -197,7 +197,7 @@ func (w *window) ends() int64 {
 	return w.runs[len(w.runs)-1].at + w.span
 }
 
-// idle tells whether nothing of the key is left to remember.
+// idle reports whether nothing of the key is left to remember.
 func (u *usage) idle(now int64) bool {
 	u.minute.forget(now)
 	u.hour.forget(now)

@@ -33,7 +33,7 @@ func retried(next connect.UnaryFunc) connect.UnaryFunc {
 	}
 }
 
-// tryAgain waits after the failure of a try, counted from 0, and tells whether another may follow.
+// tryAgain waits after the failure of a try, counted from 0, and reports whether another may follow.
 func tryAgain(ctx context.Context, try int) bool {
 	return try < maxRetries && clock.Sleep(ctx, rand.N(retryPause<<try)) == nil
 }
@@ -51,7 +51,7 @@ func worthRetrying(spec connect.Spec, err error) bool {
 	return spec.IdempotencyLevel != connect.IdempotencyUnknown || neverSent(err)
 }
 
-// neverSent tells whether there was no connection to send the call on.
+// neverSent reports whether there was no connection to send the call on.
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"

@@ -139,7 +139,7 @@ func (v *verifier) verify(authorization []string) (*tokenClaims, error) {
 	return &claims, nil
 }
 
-// isOfTime tells whether err is that a token with a good signature has ended or not yet begun, and nothing else.
+// isOfTime reports whether err is that a token with a good signature has ended or not yet begun, and nothing else.
 func isOfTime(err error) bool {
 	others := []error{jwt.ErrTokenInvalidAudience, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenNotValidYet}
 	for _, other := range others {

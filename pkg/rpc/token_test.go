@@ -170,7 +170,7 @@ func TestSignerRenewsInTime(t *testing.T) {
 		}
 	}
 	if last, _ := s.token(); last == first {
-		t.Error("the same token for ever")
+		t.Error("the same token forever")
 	}
 	now.Advance(-time.Hour) // a clock set back must not make a token of the future
 	token, _ := s.token()

@@ -25,7 +25,7 @@ type record struct {
 
 func newBuffer(wakeAt int) *buffer { return &buffer{wakeAt: wakeAt, ready: make(chan struct{}, 1)} }
 
-// put tells whether there was room.
+// put reports whether there was room.
 func (b *buffer) put(rec record) bool {
 	b.mu.Lock()
 	if len(b.waiting) == bufferSize {

@@ -36,8 +36,8 @@ type KeyCacheOptions struct {
 	// their keys without a bound (remote.go); how long they take the tokens: docs/architecture.md, "When something is
 	// away".
 	Stale time.Duration
-	// Link tells whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor; while
-	// they are merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.
+	// Link reports whether the events of KeyEvents arrive. While they do not, keys are used for cache.UnlinkedFor;
+	// while they are merely not prompt, keys of half that age are fetched again. Nil counts as alive and prompt.
 	Link cache.Link
 }
 
@@ -114,8 +114,8 @@ func (c *KeyCache[S]) Drop() {
 	c.held.Store(nil)
 }
 
-// younger tells whether keys are younger than bound, and than unlinked where the link is not as it must be. Those from
-// the future are not: the clock was set back.
+// younger reports whether keys are younger than bound, and than unlinked where the link is not as it must be. Those
+// from the future are not: the clock was set back.
 func (c *KeyCache[S]) younger(h *heldKeys[S], bound, unlinked time.Duration, must func(cache.Link) bool) bool {
 	if c.opts.Link != nil && !must(c.opts.Link) && (bound == 0 || bound > unlinked) {
 		bound = unlinked

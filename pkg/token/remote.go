@@ -19,7 +19,7 @@ type RemoteKeys struct {
 	*KeyCache[map[string]ed25519.PublicKey]
 }
 
-// NewRemoteKeys makes a key set that is fetched, as JSON (RFC 7517), when first needed. link tells whether auth's
+// NewRemoteKeys makes a key set that is fetched, as JSON (RFC 7517), when first needed. link reports whether auth's
 // events arrive.
 func NewRemoteKeys(
 	fetch func(ctx context.Context) ([]byte, error), c clock.Clock, link cache.Link,

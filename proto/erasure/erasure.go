@@ -40,7 +40,7 @@ func hash(salt, text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// IsPrevious tells whether a text is the id that the customer had.
+// IsPrevious reports whether a text is the id that the customer had.
 func (r *Rule) IsPrevious(text string) bool { return hash(r.Salt, text) == r.Previous }
 
 // personal are the members that tell of persons wherever they stand.
@@ -59,7 +59,7 @@ var documents = map[string]bool{"before_json": true, "after_json": true}
 // hold it for seconds. Later it is that of a new customer, which was made with the same id.
 const Slack = time.Minute
 
-// Concerns tells whether what happened at a time can name the erased customer by the former id.
+// Concerns reports whether what happened at a time can name the erased customer by the former id.
 func (r *Rule) Concerns(at time.Time) bool { return !at.After(r.At.Add(Slack)) }
 
 // Rename returns JSON of what happened at a time with the customer's new id wherever the old one stood, and whether it

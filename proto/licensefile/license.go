@@ -91,8 +91,8 @@ type Check struct {
 // slowClock is how far the clock of a machine may be behind.
 const slowClock = 5 * time.Minute
 
-// Verify reads a license file and tells whether it lets the machine run the product now. HardwareID and LicenseKey of c
-// are compared as the server does, by Identifier and NormalizeKey. Errors: ErrAltered, ErrKind and ErrKey, for which
+// Verify reads a license file and reports whether it lets the machine run the product now. HardwareID and LicenseKey of
+// c are compared as the server does, by Identifier and NormalizeKey. Errors: ErrAltered, ErrKind and ErrKey, for which
 // there is no payload, and the others above, which come with it.
 func Verify(file []byte, c Check) (*Payload, error) {
 	opened, err := Open(c.Root, file)

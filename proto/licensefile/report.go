@@ -65,7 +65,7 @@ func ParseReport(text []byte) (*SignedReport, error) {
 	return &SignedReport{Payload: sections[0].content, signature: sections[1].content}, nil
 }
 
-// SignedBy tells whether the key of a device signed the report.
+// SignedBy reports whether the key of a device signed the report.
 func (r *SignedReport) SignedBy(device ed25519.PublicKey) bool {
 	return len(device) == ed25519.PublicKeySize && ed25519.Verify(device, signedReport(r.Payload), r.signature)
 }

@@ -51,9 +51,9 @@ type Question struct {
 // oldKey is how long after the end of its certificate a signing key is still taken, for clocks that go wrong.
 const oldKey = 24 * time.Hour
 
-// OpenStatement reads a signed statement and tells whether it answers a question. The nonce alone makes it one of now:
-// the clocks of the two need not agree, but the certificate must not have ended long ago. Errors: ErrAltered, ErrKind,
-// ErrNonce, ErrMachine, ErrLicense, ErrProduct.
+// OpenStatement reads a signed statement and reports whether it answers a question. The nonce alone makes it one of
+// now: the clocks of the two need not agree, but the certificate must not have ended long ago. Errors: ErrAltered,
+// ErrKind, ErrNonce, ErrMachine, ErrLicense, ErrProduct.
 func OpenStatement(root ed25519.PublicKey, file []byte, q Question) (*Statement, error) {
 	opened, err := Open(root, file)
 	if err != nil {

@@ -21,7 +21,7 @@ var (
 	}
 )
 
-// Reads tells whether an operation changes nothing: by its method, and its path as the router has it.
+// Reads reports whether an operation changes nothing: by its method, and its path as the router has it.
 func Reads(method, path string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:

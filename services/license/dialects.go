@@ -125,12 +125,12 @@ func (s *Service) spectraAnalyze() *spectra.Dialect {
 	})
 }
 
-// serves tells whether a dialect is switched on. That of appliances is where edge mode is.
+// serves reports whether a dialect is switched on. That of appliances is where edge mode is.
 func (c *Config) serves(name string) bool {
 	return c.names(name) && (name != spectraAnalyze || c.edge() != edgeOff)
 }
 
-// names tells whether the setting has a dialect switched on.
+// names reports whether the setting has a dialect switched on.
 func (c *Config) names(name string) bool {
 	return len(c.Dialects) == 0 || slices.Contains(c.Dialects, name)
 }

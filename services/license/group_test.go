@@ -32,7 +32,7 @@ func (w *world) inGroup(group string) (id, key string) {
 	return w.with(`"max_devices":9,"group_id":"` + group + `"`)
 }
 
-// used tells whether a group shows these figures.
+// used reports whether a group shows these figures.
 func (w *world) used(group string, licenses, devices int) {
 	w.t.Helper()
 	got := w.groups(http.MethodGet, "/"+group, "").body

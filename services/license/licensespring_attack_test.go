@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// answered tells whether a call was answered in the form that the clients expect, and not by a failure.
+// answered reports whether a call was answered in the form that the clients expect, and not by a failure.
 func (s *springs) answered(what string, rec *httptest.ResponseRecorder) {
 	s.t.Helper()
 	var body struct {

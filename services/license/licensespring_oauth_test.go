@@ -103,7 +103,7 @@ func basicAuth(id, secret string) string {
 	return req.Header.Get("Authorization")
 }
 
-// oauthRefused tells whether a refusal has the form of RFC 6749 beside that of the API.
+// oauthRefused reports whether a refusal has the form of RFC 6749 beside that of the API.
 func (s *springs) oauthRefused(rec *httptest.ResponseRecorder, status int, code string) {
 	s.t.Helper()
 	var body map[string]any

@@ -117,7 +117,7 @@ func (s *springs) verify(text, signature string) {
 	}
 }
 
-// refused tells whether an answer is a refusal in the form that the clients expect.
+// refused reports whether an answer is a refusal in the form that the clients expect.
 func (s *springs) refused(rec *httptest.ResponseRecorder, status int, code string) {
 	s.t.Helper()
 	var body map[string]any

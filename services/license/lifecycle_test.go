@@ -76,7 +76,7 @@ func (l *lifecycle) moves(change func()) {
 	}
 }
 
-// leased tells whether a device has a lease that has not ended.
+// leased reports whether a device has a lease that has not ended.
 func (l *lifecycle) leased(device string) bool { return l.clock.Now().Before(l.until[device]) }
 
 // live counts the leases that have not ended.

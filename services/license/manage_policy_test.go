@@ -126,7 +126,7 @@ func TestATrialPolicyIsNotOver(t *testing.T) {
 	})
 }
 
-// TestATrialPolicyEnds: whoever asks for a trial gets what the policy says, so it may not say "for ever".
+// TestATrialPolicyEnds: whoever asks for a trial gets what the policy says, so it may not say "forever".
 func TestATrialPolicyEnds(t *testing.T) {
 	eachWorld(t, func(w *world) {
 		for i, endless := range []string{

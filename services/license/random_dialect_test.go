@@ -162,7 +162,7 @@ func translated(said answer, got *httptest.ResponseRecorder) answer {
 	}
 }
 
-// fails tells whether a check of an explanation fails, be it the first that does or not.
+// fails reports whether a check of an explanation fails, be it the first that does or not.
 func (a answer) fails(name string) bool {
 	checks, _ := a.body["checks"].([]any)
 	return slices.ContainsFunc(checks, func(c any) bool {

@@ -67,7 +67,7 @@ func commandUsages() string {
 	return b.String()
 }
 
-// asksHelp tells whether the arguments of a command that looks at them by itself ask what it does.
+// asksHelp reports whether the arguments of a command that looks at them by itself ask what it does.
 func asksHelp(command []string) bool {
 	return slices.Contains(command, "--help") || slices.Contains(command, "-h")
 }

@@ -170,7 +170,7 @@ func eachOperation(t *testing.T, c credentials.Credentials, fn func(op operation
 	}
 }
 
-// unavailable tells whether a status says so to the clients of the operation: Spectra Analyze knows 502 alone.
+// unavailable reports whether a status says so to the clients of the operation: Spectra Analyze knows 502 alone.
 func (o operation) unavailable(status int) bool {
 	return status == http.StatusServiceUnavailable || status == http.StatusBadGateway &&
 		slices.ContainsFunc([]string{"/upload", "/machine-id/generate", "/configure/cloud"},

@@ -84,7 +84,7 @@ func (s *settings) requireEmpty() error {
 	return nil
 }
 
-// restoring tells whether a restore of the data directory is not done.
+// restoring reports whether a restore of the data directory is not done.
 func (s *settings) restoring() bool {
 	_, err := os.Lstat(filepath.Join(s.DataDir, restoringFile))
 	return err == nil

@@ -168,7 +168,7 @@ func TestEveryAlertFires(t *testing.T) {
 	}
 }
 
-// fires evaluates a rule each minute over series, and tells whether it fires when they end.
+// fires evaluates a rule each minute over series, and reports whether it fires when they end.
 func fires(t *testing.T, rule rulefmt.Rule, series string) bool {
 	t.Helper()
 	storage := promqltest.LoadedStorage(t, "load 1m\n"+indented(series))
@@ -335,7 +335,7 @@ func check(t *testing.T, where string, s *parser.VectorSelector, known []metrics
 	}
 }
 
-// seriesOf tells whether a metric has series of that name.
+// seriesOf reports whether a metric has series of that name.
 func seriesOf(m metrics.Metric, name string) bool {
 	if m.Type() != "histogram" {
 		return m.Name == name

@@ -96,7 +96,7 @@ func (c *composition) dial(t *testing.T, user string) *amqp.Connection {
 	return conn
 }
 
-// permitted tells whether an attempt succeeds. Whatever else the broker says is an answer to it; a lost connection is
+// permitted reports whether an attempt succeeds. Whatever else the broker says is an answer to it; a lost connection is
 // none.
 func permitted(t *testing.T, conn *amqp.Connection, a attempt) bool {
 	t.Helper()

@@ -411,7 +411,7 @@ func TestPlantedFaults(t *testing.T) {
 	}
 }
 
-// names tells whether a line begins so and the one below it has the remedy.
+// names reports whether a line begins so and the one below it has the remedy.
 func names(told, begins, remedy string) bool {
 	lines := strings.Split(told, "\n")
 	for i, line := range lines[:len(lines)-1] {

@@ -184,8 +184,8 @@ func (b *attacker) refused(op operation, what string, a answer, statuses ...int)
 	}
 }
 
-// isOfDialect tells whether an error has the form that clients of other vendors' APIs expect: those of OAuth (RFC 6749,
-// 5.2) find the same in two members more.
+// isOfDialect reports whether an error has the form that clients of other vendors' APIs expect: those of OAuth (RFC
+// 6749, 5.2) find the same in two members more.
 func (a answer) isOfDialect() bool {
 	oauth := len(a.body) == 5 && a.text("error") != "" && a.text("error_description") == a.text("message")
 	return (len(a.body) == 3 || oauth) && a.body["status"] == float64(a.status) && a.text("code") != "" &&

@@ -55,7 +55,7 @@ func TestTheAuditLogKeepsMetadata(t *testing.T) {
 func TestTheDocumentsWarnOfMetadata(t *testing.T) {
 	for file, words := range map[string]string{
 		"../../docs/operations.md":       "Put no secrets into metadata",
-		"../../proto/openapi/admin.yaml": "Put no secrets into it: the audit log keeps it for ever.",
+		"../../proto/openapi/admin.yaml": "Put no secrets into it: the audit log keeps it forever.",
 	} {
 		raw, err := os.ReadFile(file)
 		if err != nil || !strings.Contains(string(raw), words) {

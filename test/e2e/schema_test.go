@@ -12,7 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// accepts tells whether the schema takes the value. Integers beyond any machine are no integers to us.
+// accepts reports whether the schema takes the value. Integers beyond any machine are no integers to us.
 func accepts(schema *openapi3.Schema, value string) bool {
 	var v any
 	if err := json.Unmarshal([]byte(value), &v); err != nil {

@@ -109,7 +109,7 @@ func (a *appliance) is(status string) {
 	a.serves(status == "VALID" || status == "GRACE_PERIOD")
 }
 
-// serves tells whether the appliance serves licenses of its own.
+// serves reports whether the appliance serves licenses of its own.
 func (a *appliance) serves(want bool) {
 	a.Helper()
 	a.eventually(func() error {

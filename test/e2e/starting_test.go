@@ -208,7 +208,7 @@ func TestStopDuringRequests(t *testing.T) {
 	w.ledger(id, acknowledged.Load())
 }
 
-// balance watches the second process of license as a load balancer does; the result tells whether it takes requests.
+// balance watches the second process of license as a load balancer does; the result reports whether it takes requests.
 func (w *harness) balance(done <-chan struct{}, all *sync.WaitGroup) *atomic.Bool {
 	var ready atomic.Bool
 	all.Go(func() {

@@ -105,10 +105,11 @@ func TestWhoMayTalkToWhom(t *testing.T) {
 	}
 }
 
-// ours tells whether an end is a pod of the suite.
+// ours reports whether an end is a pod of the suite.
 func ours(e end) bool { return e.labels["app.kubernetes.io/name"] == "latchkey" }
 
-// needed tells whether a connection is part of the architecture. A pod of ours that nobody needs is not needed either.
+// needed reports whether a connection is part of the architecture. A pod of ours that nobody needs is not needed
+// either.
 func needed(r rendered, asks map[string][]string, from, to end, port int32) bool {
 	service := slices.Contains(services, from.name)
 	migration := strings.HasSuffix(from.name, "-migrate")
@@ -170,7 +171,7 @@ func (r rendered) monitored() bool {
 	})
 }
 
-// traced tells whether the services are told of a collector.
+// traced reports whether the services are told of a collector.
 func (r rendered) traced() bool {
 	return slices.ContainsFunc(of[*corev1.ConfigMap](r), func(c *corev1.ConfigMap) bool {
 		return c.Data["OTEL_EXPORTER_OTLP_ENDPOINT"] != ""

@@ -200,10 +200,10 @@ func (r rendered) prefix() string {
 	return ""
 }
 
-// scales tells whether services have several replicas: not where the database is a pod beside them.
+// scales reports whether services have several replicas: not where the database is a pod beside them.
 func (r rendered) scales() bool { return len(of[*appsv1.StatefulSet](r)) == 0 }
 
-// staged tells whether a Job is run before the services: by the label that deploy/kubernetes/up knows, or as a hook.
+// staged reports whether a Job is run before the services: by the label that deploy/kubernetes/up knows, or as a hook.
 func (r rendered) staged(job *batchv1.Job) bool {
 	return job.Labels["latchkey.dev/stage"] == "migrate" ||
 		strings.Contains(job.Annotations["helm.sh/hook"], "pre-upgrade")

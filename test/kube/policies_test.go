@@ -46,7 +46,7 @@ func allowed(t *testing.T, r rendered, from, to end) func(port int32) bool {
 	}
 }
 
-// holds tells whether a policy is about a pod.
+// holds reports whether a policy is about a pod.
 func holds(t *testing.T, p *networkingv1.NetworkPolicy, e end) bool {
 	t.Helper()
 	if e.elsewhere || e.namespace != "" {
@@ -56,7 +56,7 @@ func holds(t *testing.T, p *networkingv1.NetworkPolicy, e end) bool {
 	return empty || selects(t, &p.Spec.PodSelector, e.labels)
 }
 
-// fits tells whether an end is among the peers of a rule; no peers are everybody.
+// fits reports whether an end is among the peers of a rule; no peers are everybody.
 func fits(t *testing.T, peers []networkingv1.NetworkPolicyPeer, e end) bool {
 	t.Helper()
 	return len(peers) == 0 || slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
@@ -72,7 +72,7 @@ func fits(t *testing.T, peers []networkingv1.NetworkPolicyPeer, e end) bool {
 	})
 }
 
-// opens tells whether a rule is about a TCP port; no ports are all of them.
+// opens reports whether a rule is about a TCP port; no ports are all of them.
 func opens(ports []networkingv1.NetworkPolicyPort, port int32) bool {
 	return len(ports) == 0 || slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
 		tcp := p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP
@@ -80,7 +80,7 @@ func opens(ports []networkingv1.NetworkPolicyPort, port int32) bool {
 	})
 }
 
-// within tells whether some public address is in a block.
+// within reports whether some public address is in a block.
 func (e end) within(block *networkingv1.IPBlock) bool {
 	return !strings.HasPrefix(block.CIDR, "169.254.")
 }

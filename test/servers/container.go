@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/secret"
 )
 
-// engineAnswers tells whether a container engine can be used. The program alone says nothing: it is often installed
+// engineAnswers reports whether a container engine can be used. The program alone says nothing: it is often installed
 // without one.
 func engineAnswers(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {

@@ -159,8 +159,8 @@ func (p *publisher) redeclare(ctx context.Context, conn *amqp091.Connection) err
 	return ask(ctx, conn, func() error { return p.bus.ensure(conn, p.bus.topology) })
 }
 
-// wanted tells whether a returned message should have found a queue: a dead letter always, an event when a known queue
-// wants its type.
+// wanted reports whether a returned message should have found a queue: a dead letter always, an event when a known
+// queue wants its type.
 func (b *Bus) wanted(r amqp091.Return) bool {
 	if r.Exchange != exchange {
 		return true

@@ -40,7 +40,7 @@ func (r *refusals) current() string {
 	return r.reason
 }
 
-// note keeps a refusal. It tells whether what is missing is to be declared again.
+// note keeps a refusal. It reports whether what is missing is to be declared again.
 func (r *refusals) note(e *amqp091.Error) (remake bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -173,7 +173,7 @@ func missing(what, name string, err error) error {
 		"import the definitions that deploy/rabbitmq/definitions.sh prints (%w)", what, name, err)
 }
 
-// hasCode tells whether err is the broker's refusal with this code.
+// hasCode reports whether err is the broker's refusal with this code.
 func hasCode(err error, code int) bool {
 	var refusal *amqp091.Error
 	return errors.As(err, &refusal) && refusal.Code == code

@@ -140,7 +140,7 @@ func (w *watcher) followSources(conn *amqp091.Connection, queue string) error {
 	return err
 }
 
-// deaf tells whether nothing has come for long although the broker takes what is published.
+// deaf reports whether nothing has come for long although the broker takes what is published.
 func (w *watcher) deaf() bool {
 	if s := w.bus.publishing.state(); !s.Connected || s.Blocked {
 		w.heard = time.Now()

@@ -22,7 +22,7 @@ func Canonical(raw []byte) []byte {
 	return form
 }
 
-// shallow tells whether raw is JSON that is nested no deeper than Decode reads: members are moved at each level.
+// shallow reports whether raw is JSON that is nested no deeper than Decode reads: members are moved at each level.
 func shallow(raw []byte) bool {
 	t := openText(raw)
 	defer t.close()

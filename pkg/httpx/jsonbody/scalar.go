@@ -71,7 +71,7 @@ func (d *decoder) rawText(m *member) (s []byte, problem string, err error) {
 	return s, problem, nil
 }
 
-// isPlain tells whether text means what it says: ASCII without escapes and control characters.
+// isPlain reports whether text means what it says: ASCII without escapes and control characters.
 func isPlain(s []byte) bool {
 	for _, b := range s {
 		if b < ' ' || b > '~' || b == '\\' {
@@ -212,7 +212,7 @@ const (
 	maxExponent = 308
 )
 
-// storable tells whether a number fits a float64 and what databases keep of it.
+// storable reports whether a number fits a float64 and what databases keep of it.
 func storable(digits []byte) bool {
 	if len(digits) > maxDigits {
 		return false

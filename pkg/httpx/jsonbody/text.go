@@ -28,7 +28,7 @@ func ParseTime(s string) (time.Time, bool) {
 	return t, ok && t.Year() >= 1 && t.Year() <= 9999
 }
 
-// isStrict tells whether what time.Parse took by RFC3339 is that: it also takes an hour of one digit, a comma before
+// isStrict reports whether what time.Parse took by RFC3339 is that: it also takes an hour of one digit, a comma before
 // the fraction, and offsets beyond 23:59.
 func isStrict(s string) bool {
 	zone := s[len(s)-len("00:00"):]

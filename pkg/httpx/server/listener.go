@@ -33,8 +33,8 @@ func listenTCP(addr string) (*listener, error) {
 	return &listener{TCPListener: l.(*net.TCPListener)}, nil
 }
 
-// Collide tells whether no two servers can listen at the addresses a and b, host:port, at the same time: an unspecified
-// host is all of them. Port 0 is any free one.
+// Collide reports whether no two servers can listen at the addresses a and b, host:port, at the same time: an
+// unspecified host is all of them. Port 0 is any free one.
 func Collide(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

@@ -20,7 +20,7 @@ func (l *listener) turnAway() error {
 	})
 }
 
-// waiting tells whether a connection is in the queue.
+// waiting reports whether a connection is in the queue.
 func (l *listener) waiting() bool {
 	ready := 0
 	err := l.control(func(fd int) (err error) {

@@ -160,7 +160,7 @@ func (s service) checkRules(path string, file *ast.File) {
 	}
 }
 
-// refuses tells whether a variable is an error made by package apierr.
+// refuses reports whether a variable is an error made by package apierr.
 func refuses(spec *ast.ValueSpec) (found bool) {
 	ast.Inspect(spec, func(n ast.Node) bool {
 		if selector, ok := n.(*ast.SelectorExpr); ok && selector.Sel.Name == "New" {

@@ -192,7 +192,7 @@ func (l *Link) heard(said []byte) {
 	}
 }
 
-// pass waits while connections of that age are silent, and tells whether the link is still there.
+// pass waits while connections of that age are silent, and reports whether the link is still there.
 func (l *Link) pass(age int, answers bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

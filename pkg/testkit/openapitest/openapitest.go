@@ -144,8 +144,8 @@ func takesIdempotencyKey(op *openapi3.Operation) bool {
 	return op.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
 }
 
-// sharesIdempotencyKeys tells whether the operation takes the key as nearly all do, by the parameter that the document
-// describes once. What takes it otherwise tells so itself.
+// sharesIdempotencyKeys reports whether the operation takes the key as nearly all do, by the parameter that the
+// document describes once. What takes it otherwise tells so itself.
 func sharesIdempotencyKeys(op *openapi3.Operation) bool {
 	return slices.ContainsFunc(op.Parameters, func(p *openapi3.ParameterRef) bool {
 		return p.Ref != "" && p.Value.Name == "Idempotency-Key"

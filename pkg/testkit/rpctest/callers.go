@@ -42,7 +42,7 @@ func CheckCallers(
 	}
 }
 
-// ask sends an empty message and tells whether the service looked at it.
+// ask sends an empty message and reports whether the service looked at it.
 func ask(t *testing.T, h http.Handler, id rpc.Identity, service, procedure string) bool {
 	client := connect.NewClient[emptypb.Empty, emptypb.Empty](rpc.HTTPClient(httpx.InProcess{service: h}),
 		"http://"+service+procedure, rpc.NewClientOptions(id, service)...)
@@ -89,7 +89,7 @@ type rpcCall struct {
 	by      *rpc.Actor
 }
 
-// manages tells whether the service looked at the request.
+// manages reports whether the service looked at the request.
 func manages(t *testing.T, h http.Handler, call rpcCall) bool {
 	seen := 0
 	watched := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -140,7 +140,7 @@ func checkEndpoint(value string) string {
 	return ""
 }
 
-// withoutPath tells whether a URL ends after its host.
+// withoutPath reports whether a URL ends after its host.
 func withoutPath(endpoint string) bool {
 	u, err := url.Parse(endpoint)
 	return err == nil && strings.Trim(u.Path, "/") == ""

@@ -202,7 +202,7 @@ func (r *row) tooLarge(what string) {
 
 func (j *job) hash(text string) uint64 { return maphash.String(j.seed, text) }
 
-// sameKey tells whether two rows are about one license: a call takes only one of them.
+// sameKey reports whether two rows are about one license: a call takes only one of them.
 func (r *row) sameKey(other *row) bool { return r.same == other.same }
 
 // note reports a row that is not sent, line by line.

@@ -77,7 +77,7 @@ func (c Client) CreateLicense(ctx context.Context, body LicenseRequest) (License
 	return answer, err
 }
 
-// HasLicense tells whether the suite knows a license.
+// HasLicense reports whether the suite knows a license.
 func (c Client) HasLicense(ctx context.Context, id string) (bool, error) {
 	call := call{
 		method:     http.MethodGet,

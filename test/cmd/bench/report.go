@@ -103,7 +103,7 @@ func (p *report) row(r *row) *row {
 	return r
 }
 
-// missed tells whether a floor was missed or never measured.
+// missed reports whether a floor was missed or never measured.
 func (p *report) missed() bool {
 	return slices.ContainsFunc(p.Rows, func(r *row) bool {
 		return r.Floor != nil && (len(r.Values) == 0 || !r.reaches(r.Floor))

@@ -84,7 +84,7 @@ func (m *mutant) places(in place) (found []place) {
 	return found
 }
 
-// declares tells whether a declaration is that of name.
+// declares reports whether a declaration is that of name.
 func declares(d ast.Decl, name string) bool {
 	switch d := d.(type) {
 	case *ast.FuncDecl:

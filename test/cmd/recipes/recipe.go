@@ -84,7 +84,8 @@ func folder(root, name string) string {
 	return name + "/"
 }
 
-// documented tells whether CONTRIBUTING.md names every file in the recipe's section, and whether they are not too many.
+// documented reports whether CONTRIBUTING.md names every file in the recipe's section, and whether they are not too
+// many.
 func (r *recipe) documented(root string) error {
 	raw, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
 	if err != nil {

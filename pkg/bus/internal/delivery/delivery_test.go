@@ -85,7 +85,7 @@ func TestDeliver(t *testing.T) {
 		"too slow as one, not in halves": {ids: "abc", script: script{answers: map[string][]error{
 			"abc": {late, late, late, late}, "a": {late, late, late, late}}},
 			calls: []string{"abc", "abc", "abc", "a", "a", "a", "a", "a", "bc"}},
-		"away for ever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}},
+		"away forever is dead": {ids: "a", script: script{answers: map[string][]error{"a": {bus.Rejected{0: away}}}},
 			calls: []string{"a"}, dead: []string{"a " + away.Error() + " 1"}},
 		"storing is repeated": {ids: "a", script: script{
 			answers: map[string][]error{"a": {bus.Rejected{0: errBroken}}},

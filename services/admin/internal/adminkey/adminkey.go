@@ -43,8 +43,8 @@ type Registry struct {
 	Clock clock.Clock
 }
 
-// WellFormed tells whether s can be an admin key, without asking the store: printable ASCII, and where it looks like a
-// key that the service made, one that is not mistyped.
+// WellFormed reports whether s can be an admin key, without asking the store: printable ASCII, and where it looks like
+// a key that the service made, one that is not mistyped.
 func WellFormed(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {

@@ -25,5 +25,5 @@ var ranks = []string{string(Viewer), string(Operator), string(Owner)}
 // rank is 0 for an unknown role, which may do nothing.
 func (r Role) rank() int { return slices.Index(ranks, string(r)) + 1 }
 
-// Covers tells whether a key of role r may do what need is asked for.
+// Covers reports whether a key of role r may do what need is asked for.
 func (r Role) Covers(need Role) bool { return r.rank() > 0 && r.rank() >= need.rank() }

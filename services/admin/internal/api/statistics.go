@@ -164,7 +164,7 @@ func (a *API) askAnalytics(ctx context.Context, id string) *analyticsv1.LicenseS
 	return nil
 }
 
-// unseen tells whether analytics failed because it has not learned of the license.
+// unseen reports whether analytics failed because it has not learned of the license.
 func unseen(err error) bool {
 	var e *apierr.Error
 	return errors.As(err, &e) && e.Code == errcode.LicenseNotFound

@@ -107,7 +107,7 @@ func NewEntry(id string, at time.Time, m *eventsv1.AuditRecorded) (Entry, error)
 	}, nil
 }
 
-// storable tells whether a database takes the text: none has NUL.
+// storable reports whether a database takes the text: none has NUL.
 func storable(m *eventsv1.AuditRecorded) bool {
 	who := m.GetActor()
 	for _, text := range []string{

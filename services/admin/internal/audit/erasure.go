@@ -20,8 +20,8 @@ func NewErasure(m *eventsv1.CustomerErased) Erasure {
 	return Erasure{LicenseID: m.GetLicenseId(), Had: m.GetHad(), Rule: erasure.RuleOf(m)}
 }
 
-// Clean takes what is to be forgotten out of an entry that the erasure is about, and tells whether there was anything.
-// Who made the change stays.
+// Clean takes what is to be forgotten out of an entry that the erasure is about, and reports whether there was
+// anything. Who made the change stays.
 func (x *Erasure) Clean(e *Entry) bool {
 	if !x.Concerns(e.OccurredAt) {
 		return false

@@ -12,7 +12,7 @@ import (
 type Store interface {
 	// TakeOver makes the caller the one consumer, under a new epoch, and says how far the consumption has come.
 	TakeOver(ctx context.Context) (usage.Progress, error)
-	// Unsettled tells whether events were taken in that are not part of every stored detector state, all of before a
+	// Unsettled reports whether events were taken in that are not part of every stored detector state, all of before a
 	// time.
 	Unsettled(ctx context.Context, since time.Time) (bool, error)
 	// Taken looks events up in the inbox: the ids of those that were taken in before.

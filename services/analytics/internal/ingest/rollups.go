@@ -47,7 +47,7 @@ func (r *rollupCache) load(ctx context.Context, s Store, c *usage.Changes) (usag
 // it is pruned.
 const deviceHolds = 30 * 24 * time.Hour
 
-// holds tells whether a device that is remembered is in the database still when a change of it comes. A change that
+// holds reports whether a device that is remembered is in the database still when a change of it comes. A change that
 // tells no time may come at any.
 func holds(d, change *usage.Device) bool {
 	return !change.LastSeen.IsZero() && change.LastSeen.Sub(d.LastSeen) < deviceHolds

@@ -16,7 +16,7 @@ type Reports struct {
 	Store Store
 	Log   Log
 	Clock clock.Clock
-	// Retention is how long received events are kept, 0 for ever.
+	// Retention is how long received events are kept, 0 forever.
 	Retention time.Duration
 
 	overviews overviews

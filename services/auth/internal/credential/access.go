@@ -17,7 +17,7 @@ type Verified struct {
 	IssuedAt, ExpiresAt            time.Time
 }
 
-// Verify tells whether an access token holds now: its signature, its family, and its device on its license. Every
+// Verify reports whether an access token holds now: its signature, its family, and its device on its license. Every
 // refusal of it is INVALID_TOKEN.
 func (s *Tokens) Verify(ctx context.Context, from Caller, raw string) (Verified, error) {
 	var c claims.Access
@@ -47,7 +47,7 @@ func (s *Tokens) holds(ctx context.Context, f Family, accessID string) error {
 	return err
 }
 
-// UseAccess tells whether an access token is refused, and notes that its pair is in use. Families that are not known
+// UseAccess reports whether an access token is refused, and notes that its pair is in use. Families that are not known
 // are revoked.
 func (s *Tokens) UseAccess(ctx context.Context, familyID, accessID string) (AccessState, error) {
 	familyID, known := uid.Parse(familyID)

@@ -46,7 +46,7 @@ type Standing struct {
 	UserCredentials *int64
 }
 
-// voidFor tells whether what proved the user of the family is void in the light of how the device stands now. Fewer
+// voidFor reports whether what proved the user of the family is void in the light of how the device stands now. Fewer
 // than then are those of a license that has not heard of the newest yet.
 func (f Family) voidFor(now Standing) bool {
 	return f.UserCredentials != nil && now.UserCredentials != nil && *now.UserCredentials > *f.UserCredentials

@@ -53,7 +53,7 @@ type SigningStore interface {
 	// changes nothing, when the key is revoked already, or there is a key of the successor's generation.
 	RevokeSigningKey(ctx context.Context, id string, at time.Time, successor *SigningKey,
 		records ...Record) (bool, error)
-	// SigningKeyStands tells whether the key is there and not revoked.
+	// SigningKeyStands reports whether the key is there and not revoked.
 	SigningKeyStands(ctx context.Context, id string) (bool, error)
 	// ExtendSigningKey lets the key be published at least until then.
 	ExtendSigningKey(ctx context.Context, id string, neededUntil time.Time) error

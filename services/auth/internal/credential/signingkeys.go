@@ -27,7 +27,7 @@ type SigningKeys struct {
 	memory *token.KeyCache[[]SigningKey]
 }
 
-// NewSigningKeys keeps the keys in a store. link tells whether the events of other processes arrive at OnEvent; nil
+// NewSigningKeys keeps the keys in a store. link reports whether the events of other processes arrive at OnEvent; nil
 // counts as yes.
 func NewSigningKeys(s SigningStore, c clock.Clock, link cache.Link) *SigningKeys {
 	k := &SigningKeys{clock: c, store: s}

@@ -34,8 +34,8 @@ type Tokens interface {
 	Verify(ctx context.Context, raw string, into jwt.Claims) error
 }
 
-// Families tells whether an access token is refused although its signature is good: its family was revoked, or its pair
-// replaced before it was used. Asking counts as use of the pair.
+// Families reports whether an access token is refused although its signature is good: its family was revoked, or its
+// pair replaced before it was used. Asking counts as use of the pair.
 type Families interface {
 	Refused(ctx context.Context, familyID, tokenID string) (bool, error)
 }

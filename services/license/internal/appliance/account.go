@@ -62,5 +62,5 @@ func checkText(bad apierr.Fields, name, text string) {
 // timeout is how long a call may take.
 func (a *Account) timeout() time.Duration { return time.Duration(a.Seconds) * time.Second }
 
-// sameSeat tells whether two accounts are of one license at one upstream.
+// sameSeat reports whether two accounts are of one license at one upstream.
 func (a *Account) sameSeat(b *Account) bool { return a.URL == b.URL && a.LicenseKey == b.LicenseKey }

@@ -64,7 +64,7 @@ func (a *Appliance) Check(ctx context.Context) error {
 	return err
 }
 
-// due tells whether the upstream is to be asked; when the clock was set back, also before the time for that.
+// due reports whether the upstream is to be asked; when the clock was set back, also before the time for that.
 func (a *Appliance) due(c *Cloud) bool {
 	now := a.now()
 	longest := c.checkTime() + max(a.CheckEvery, longestPause)

@@ -54,7 +54,7 @@ func (e *NoAnswerError) Error() string {
 // Unwrap implements errors.
 func (e *NoAnswerError) Unwrap() error { return e.Err }
 
-// full tells whether the license, its group or its user has no seat left.
+// full reports whether the license, its group or its user has no seat left.
 func (e *RefusedError) full() bool {
 	switch e.Code {
 	case errcode.DeviceLimitExceeded, errcode.GroupLimitExceeded, errcode.UserDeviceLimitExceeded:

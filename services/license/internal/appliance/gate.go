@@ -62,7 +62,7 @@ func (a *Appliance) Status() Status {
 	return ""
 }
 
-// Bound tells whether licenses are refused, by what was read last, while this installation is not licensed.
+// Bound reports whether licenses are refused, by what was read last, while this installation is not licensed.
 func (a *Appliance) Bound() bool {
 	i := a.known()
 	return i != nil && a.binds(i)

@@ -88,7 +88,7 @@ func (a *Appliance) giveBackSoon(ctx context.Context, c *Cloud) (owed []string, 
 	return a.giveBack(ctx, c)
 }
 
-// sits tells whether an installation has the seat that another has or had. The ids of licenses are unique everywhere,
+// sits reports whether an installation has the seat that another has or had. The ids of licenses are unique everywhere,
 // while addresses and keys can be written in several ways.
 func (i *Installation) sits(other *Installation) bool {
 	if i.Cloud == nil || i.MachineID != other.MachineID {

@@ -30,7 +30,7 @@ const Grace = 14 * 24 * time.Hour
 // freshFor is how long what the upstream said counts as its answer of now: longer than two checks take.
 const freshFor = 10 * time.Minute
 
-// Licensed tells whether an installation of this status serves licenses.
+// Licensed reports whether an installation of this status serves licenses.
 func (s Status) Licensed() bool { return s == Valid || s == GracePeriod }
 
 // slowClock is how far a clock may be set back without a word.

@@ -103,7 +103,7 @@ func (g *Batcher[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	}
 }
 
-// withdraw takes c out of those who wait, and tells whether it did.
+// withdraw takes c out of those who wait, and reports whether it did.
 func (g *Batcher[K, T, R]) withdraw(c *call[K, T, R]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -156,7 +156,7 @@ func (g *Batcher[K, T, R]) linger(n int) {
 	}
 }
 
-// await tells whether there is something to wait for.
+// await reports whether there is something to wait for.
 func (g *Batcher[K, T, R]) await(n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

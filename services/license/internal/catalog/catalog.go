@@ -27,7 +27,7 @@ const (
 
 var codeForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// IsCode tells whether a text may be the code of a product or policy.
+// IsCode reports whether a text may be the code of a product or policy.
 func IsCode(text string) bool { return codeForm.MatchString(text) && text != "." && text != ".." }
 
 // checkCode notes what is wrong with the code of something to be made.

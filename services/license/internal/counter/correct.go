@@ -37,8 +37,8 @@ func (s *Counters) Correct(
 	return done, err
 }
 
-// Raise sets those counters of a license to numbers that show less, all at once, and tells whether there were any. name
-// is the counter that an error is about. Errors: those of Correct.
+// Raise sets those counters of a license to numbers that show less, all at once, and reports whether there were any.
+// name is the counter that an error is about. Errors: those of Correct.
 func (s *Counters) Raise(
 	ctx context.Context, by *licensing.Actor, licenseID string, numbers map[string]int64, reason string,
 ) (changed bool, name string, err error) {

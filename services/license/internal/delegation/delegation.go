@@ -104,7 +104,7 @@ func (k *Key) ID() string {
 	return k.Master.ID
 }
 
-// ended tells whether the key, or the master that it comes from, was revoked.
+// ended reports whether the key, or the master that it comes from, was revoked.
 func (k *Key) ended() bool {
 	return !k.Master.RevokedAt.IsZero() || k.Slave != nil && !k.Slave.RevokedAt.IsZero()
 }
@@ -141,7 +141,7 @@ func newKey(n int) string {
 	return base64.StdEncoding.EncodeToString(random)
 }
 
-// WellFormed tells whether newKey can have made a key. Those of other systems may be easier to guess.
+// WellFormed reports whether newKey can have made a key. Those of other systems may be easier to guess.
 func WellFormed(key string) bool {
 	raw, err := base64.StdEncoding.Strict().DecodeString(key)
 	return err == nil && (len(raw) == masterBytes || len(raw) == slaveBytes)
@@ -169,5 +169,5 @@ const (
 	maxKey = 1024
 )
 
-// PlausibleLength tells whether text is as long as keys are; nothing else is looked up.
+// PlausibleLength reports whether text is as long as keys are; nothing else is looked up.
 func PlausibleLength(text string) bool { return len(text) >= minKey && len(text) <= maxKey }

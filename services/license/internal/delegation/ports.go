@@ -40,7 +40,7 @@ type Store interface {
 	Slave(ctx context.Context, id string) (Slave, error)
 	// Slaves reads a part of the slaves of an organisation, newest first; ErrOrganisationNotFound.
 	Slaves(ctx context.Context, organisationID string, span licensing.Span) (licensing.Page[Slave], error)
-	// HasMasters tells whether a master was ever made. It may answer no for a second after another process made the
+	// HasMasters reports whether a master was ever made. It may answer no for a second after another process made the
 	// first one, so that strangers cost an installation without any nothing.
 	HasMasters(ctx context.Context) (bool, error)
 	// FindKey reads the master or slave whose key has the hash; nil for none.

@@ -73,7 +73,7 @@ type Integration struct {
 	DeletedAt time.Time
 }
 
-// Allows tells whether the integration is for a product.
+// Allows reports whether the integration is for a product.
 func (i *Integration) Allows(product string) bool {
 	return len(i.Products) == 0 || slices.Contains(i.Products, product)
 }

@@ -46,7 +46,7 @@ func newKey(now time.Time) Key {
 	}
 }
 
-// Live tells whether the key still signs at a time.
+// Live reports whether the key still signs at a time.
 func (k *Key) Live(i *Integration, now time.Time) bool {
 	return i.DeletedAt.IsZero() && (k.ValidUntil.IsZero() || now.Before(k.ValidUntil))
 }

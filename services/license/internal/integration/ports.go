@@ -47,7 +47,7 @@ type Signers interface {
 type OfflineRequest struct {
 	// ID is the client's, unique within the license.
 	LicenseID, ID string
-	// Hash tells whether another request has the same id.
+	// Hash reports whether another request has the same id.
 	Hash string
 }
 

@@ -28,7 +28,7 @@ var errBorrow = apierr.InvalidField("borrow_until",
 // EndedError refuses the renewal or release of a lease that is over.
 type EndedError struct {
 	reason *apierr.Error
-	// SlotFree tells whether the device could take another lease now.
+	// SlotFree reports whether the device could take another lease now.
 	SlotFree bool
 }
 

@@ -70,10 +70,10 @@ type Leases struct {
 	granted atomic.Int64
 }
 
-// live tells whether the lease holds its slot.
+// live reports whether the lease holds its slot.
 func (l *Lease) live(now time.Time) bool { return l.Ending == "" && now.Before(l.ExpiresAt) }
 
-// borrowed tells whether the device may still do without renewals.
+// borrowed reports whether the device may still do without renewals.
 func (l *Lease) borrowed(now time.Time) bool { return now.Before(l.BorrowedUntil) }
 
 // claim is the holder's by the lease.

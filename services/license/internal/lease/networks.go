@@ -33,7 +33,7 @@ func vicinity(ip string) netip.Prefix {
 	return p
 }
 
-// moved notes from where a lease was taken or renewed, and tells whether that is another vicinity than before.
+// moved notes from where a lease was taken or renewed, and reports whether that is another vicinity than before.
 func (n *networks) moved(leaseID, ip string) bool {
 	at := vicinity(ip)
 	if !at.IsValid() {

@@ -24,7 +24,7 @@ func (s *Leases) Release(ctx context.Context, proof Proof) (Lease, Slots, error)
 	})
 }
 
-// Held tells whether a client who is known to use the license has a live lease of it. It changes nothing.
+// Held reports whether a client who is known to use the license has a live lease of it. It changes nothing.
 func (s *Leases) Held(ctx context.Context, licenseID string, c licensing.Client) (bool, error) {
 	h := Holder{c.HardwareID, c.SessionID}
 	p, err := s.Store.PeekLeases(ctx, Call{LicenseID: licenseID, Holder: h}, s.Seats.Clock.Now())
@@ -102,7 +102,7 @@ func (s *Leases) release(ctx context.Context, c Call, decide func(*Pool) (Lease,
 	return l, slots, nil
 }
 
-// release tells whether the lease had not been given back before.
+// release reports whether the lease had not been given back before.
 func (p *Pool) release(id, by string) (released Lease, changed bool, err error) {
 	l, err := p.find(id)
 	if err != nil {
@@ -122,7 +122,7 @@ func (p *Pool) release(id, by string) (released Lease, changed bool, err error) 
 	return *l, true, nil
 }
 
-// forgetBorrower has a borrowed lease count no more from the next transaction on, and tells whether it did.
+// forgetBorrower has a borrowed lease count no more from the next transaction on, and reports whether it did.
 func (p *Pool) forgetBorrower(id string) bool {
 	l, err := p.find(id)
 	if err != nil || !l.borrowed(p.Now) {

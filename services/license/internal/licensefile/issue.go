@@ -125,8 +125,8 @@ func (r *Request) check() error {
 	return nil
 }
 
-// Fits tells whether a machine may have such a file of a license, as far as the verdict does not decide. keyless tells
-// that it came by an enrollment key or a user token. Errors: VALIDATION_ERROR.
+// Fits reports whether a machine may have such a file of a license, as far as the verdict does not decide. keyless
+// tells that it came by an enrollment key or a user token. Errors: VALIDATION_ERROR.
 func (r *Request) Fits(l *licensing.License, keyless bool) error {
 	if err := r.readable(keyless); err != nil {
 		return err

@@ -82,8 +82,8 @@ func (s *Seats) activate(ctx context.Context, licenseID string, c Client, now ti
 	return a, err
 }
 
-// blockedByID tells whether a client without a device on the license is blocked. It needs the license only where there
-// are blocks.
+// blockedByID reports whether a client without a device on the license is blocked. It needs the license only where
+// there are blocks.
 func (s *Seats) blockedByID(ctx context.Context, licenseID string, c Caller, now time.Time) (bool, error) {
 	if c.blocks == nil {
 		return false, nil

@@ -42,13 +42,13 @@ func (r Request) VersionRule() string {
 	return ""
 }
 
-// versionNewEnough tells whether the product admits the application. One that does not say its version is admitted.
+// versionNewEnough reports whether the product admits the application. One that does not say its version is admitted.
 func versionNewEnough(r Request) bool {
 	oldest := r.License.productRules().MinVersion
 	return r.AppVersion == "" || oldest == "" || CompareVersions(r.AppVersion, oldest) >= 0
 }
 
-// versionMaintained tells whether the application came out before the maintenance ended. A release that nobody listed
+// versionMaintained reports whether the application came out before the maintenance ended. A release that nobody listed
 // did.
 func versionMaintained(r Request) bool {
 	end := r.License.MaintenanceUntil
@@ -72,7 +72,7 @@ func maintainedFacts(r Request) (observed, limit any) {
 		map[string]any{"maintenance_until": timeValue(end)}
 }
 
-// needsRelease tells whether the verdict depends on when the version came out.
+// needsRelease reports whether the verdict depends on when the version came out.
 func (l *License) needsRelease(version string) bool {
 	return version != "" && !l.MaintenanceUntil.IsZero()
 }

@@ -25,7 +25,7 @@ type Block struct {
 // not known any more: only its keyed hash is kept.
 type Component struct{ Name, Value string }
 
-// InForce tells whether the block holds now for a device on the license.
+// InForce reports whether the block holds now for a device on the license.
 func (b *Block) InForce(s Suspect) bool {
 	return (b.LicenseID == "" || b.LicenseID == s.LicenseID) && (b.Product == "" || b.Product == s.Product) &&
 		(b.Until.IsZero() || s.Now.Before(b.Until))

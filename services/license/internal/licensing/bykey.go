@@ -72,7 +72,7 @@ func (s *Seats) LicenseByKey(ctx context.Context, key string, c *Client) (l *Lic
 	return l, cached, err
 }
 
-// refusesUser tells whether a call without a key was refused because of who made it.
+// refusesUser reports whether a call without a key was refused because of who made it.
 func refusesUser(err error) bool {
 	return errors.Is(err, ErrUserLocked) || errors.Is(err, ErrNotAssigned)
 }
@@ -110,7 +110,7 @@ func (s *Seats) checkProduct(ctx context.Context, licenseID string, c *Client) e
 	return err
 }
 
-// isFor tells whether a license is for the product that the client asks for, and for the one to which its caller is
+// isFor reports whether a license is for the product that the client asks for, and for the one to which its caller is
 // bound.
 func (c *Client) isFor(l *License) bool {
 	return (c.Product == "" || c.Product == l.Product) && (c.BoundProduct == "" || c.BoundProduct == l.Product)

@@ -59,7 +59,7 @@ func holds(t *testing.T, l *License) {
 	}
 }
 
-// explained tells whether a refusal names the members that are wrong.
+// explained reports whether a refusal names the members that are wrong.
 func explained(err error) bool {
 	var e *apierr.Error
 	if !errors.As(err, &e) || e.Kind != apierr.Invalid {

@@ -73,7 +73,7 @@ func (d *Device) owner() string {
 	return d.UserID
 }
 
-// HoldsOfflineToken tells whether the device may still run without the server.
+// HoldsOfflineToken reports whether the device may still run without the server.
 func (d *Device) HoldsOfflineToken(now time.Time) bool {
 	return now.Before(d.OfflineUntil)
 }

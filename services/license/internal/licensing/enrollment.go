@@ -39,7 +39,7 @@ type EnrollmentKey struct {
 	DeletedAt time.Time
 }
 
-// Live tells whether the key works at a time, as far as the key alone says.
+// Live reports whether the key works at a time, as far as the key alone says.
 func (k *EnrollmentKey) Live(now time.Time) bool {
 	return k.DeletedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
@@ -74,7 +74,7 @@ func (c *Client) enrolledActive(d *ActiveDevice) *Enrollment {
 	return &Enrollment{Key: c.Enrollment, Foreign: d != nil && d.TakenBy().EnrollmentKeyID != c.Enrollment.ID}
 }
 
-// admits tells whether the key serves the device, or has a seat for it.
+// admits reports whether the key serves the device, or has a seat for it.
 func (e *Enrollment) admits(r Request) bool {
 	switch {
 	case e == nil:

@@ -224,7 +224,7 @@ func (e *Explanation) nobody(err error) bool {
 	return false
 }
 
-// replaced tells whether the key of a call is a former one that works no more, of which only administrators are told.
+// replaced reports whether the key of a call is a former one that works no more, of which only administrators are told.
 func (s *Explainer) replaced(ctx context.Context, e *Explanation, q *Question) (bool, error) {
 	id, until, err := s.Reads.FormerKey(ctx, *q.Key)
 	if id == "" {
@@ -249,7 +249,7 @@ var errOtherProduct = ErrNotFound.WithMessagef(
 	"the license is of another product than the call names, so its client is told that there is no such license; " +
 		"correct the product, leave it out, or use a license of that product")
 
-// ofProduct tells whether the license is of the product that the call names, which is asked once it is known.
+// ofProduct reports whether the license is of the product that the call names, which is asked once it is known.
 func (e *Explanation) ofProduct(c *Client) bool {
 	if c.Product == "" {
 		return true

@@ -48,7 +48,7 @@ func (g *Group) Admit(devices int) error {
 	return nil
 }
 
-// seatFree tells whether another device may take a seat; it may where there is no group.
+// seatFree reports whether another device may take a seat; it may where there is no group.
 func (g *Group) seatFree() bool { return g == nil || g.CurrentDevices < g.MaxDevices }
 
 // seats are the facts of the check of the group.

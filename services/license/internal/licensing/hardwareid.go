@@ -66,8 +66,8 @@ func plainDigit(r rune) rune {
 // plainID is a hardware id without case and separators.
 func plainID(hardwareID string) string { return strings.Join(plainParts(hardwareID), "") }
 
-// isPlaceholder tells whether a hardware id names no device in particular: a placeholder, or one several times over, as
-// code joins values that it does not have.
+// isPlaceholder reports whether a hardware id names no device in particular: a placeholder, or one several times over,
+// as code joins values that it does not have.
 func isPlaceholder(hardwareID string) bool {
 	parts := plainParts(hardwareID)
 	for n := 1; n < len(parts); n++ {
@@ -78,7 +78,7 @@ func isPlaceholder(hardwareID string) bool {
 	return isOnePlaceholder(strings.Join(parts, ""))
 }
 
-// repeats tells whether parts are their first n over and over.
+// repeats reports whether parts are their first n over and over.
 func repeats(parts []string, n int) bool {
 	return len(parts)%n == 0 && slices.Equal(parts[n:], parts[:len(parts)-n])
 }

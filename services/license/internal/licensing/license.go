@@ -82,7 +82,7 @@ type Suspension struct {
 	Reason string
 }
 
-// holds tells whether the license is suspended at a time.
+// holds reports whether the license is suspended at a time.
 func (s *Suspension) holds(now time.Time) bool {
 	return s != nil && (s.Until.IsZero() || now.Before(s.Until))
 }

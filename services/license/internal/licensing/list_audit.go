@@ -19,7 +19,7 @@ type keySearch struct{ adminID, licenseID string }
 // maxKeySearches bounds the memory; in an hour with more of them, some get a second entry.
 const maxKeySearches = 10_000
 
-// logged tells whether the log has an entry of that hour.
+// logged reports whether the log has an entry of that hour.
 func (f *keySearches) logged(now time.Time, what keySearch) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

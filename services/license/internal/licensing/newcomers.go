@@ -24,5 +24,5 @@ func (ch *Change) newcomers(known *Device, now time.Time) (*Newcomers, error) {
 	return n, err
 }
 
-// full tells whether no newcomer is let in; nil never is. The row new_devices of verdict.go asks it.
+// full reports whether no newcomer is let in; nil never is. The row new_devices of verdict.go asks it.
 func (n *Newcomers) full() bool { return n != nil && !n.RetryAt.IsZero() }

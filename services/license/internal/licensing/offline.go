@@ -217,8 +217,8 @@ func (ch *Change) GoesOn(d *Device, hardwareID string, until, now time.Time) err
 	return nil
 }
 
-// CheckOffline tells whether an offline token whose signature is good has been revoked since: a TokenError, whose cause
-// is the verdict against its license or device where there is one.
+// CheckOffline reports whether an offline token whose signature is good has been revoked since: a TokenError, whose
+// cause is the verdict against its license or device where there is one.
 func (s *Offline) CheckOffline(ctx context.Context, h Holder) (Seat, error) {
 	seat, err := s.Seats.CheckHolder(ctx, h, &Client{})
 	var verdict *RefusedError

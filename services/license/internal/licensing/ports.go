@@ -122,7 +122,7 @@ type Reads interface {
 	// Device reads a device of a license by its id, with the variables and without its components; ErrNotFound,
 	// ErrUnknownDeviceID.
 	Device(ctx context.Context, licenseID, deviceID string) (Device, error)
-	// Leased tells whether a device has a lease that is live at a time, as long as nobody renews it.
+	// Leased reports whether a device has a lease that is live at a time, as long as nobody renews it.
 	Leased(ctx context.Context, licenseID, hardwareID string, at time.Time) (bool, error)
 	// ReleasedAt is when a version of a product came out, zero for one that nobody listed.
 	ReleasedAt(ctx context.Context, product, version string) (time.Time, error)

@@ -14,7 +14,7 @@ import (
 // minCompared is how many components must be known on both sides: one alone recognizes nobody.
 const minCompared = 2
 
-// Recognizes tells whether so many equal ones of the components compared are enough.
+// Recognizes reports whether so many equal ones of the components compared are enough.
 func (m DeviceMatch) Recognizes(equal, compared int) bool {
 	if compared < minCompared {
 		return false
@@ -163,7 +163,7 @@ func (s *Seats) Recognized(ctx context.Context, licenseID string, c *Client) (Ca
 	return s.Caller(ctx, licenseID, c)
 }
 
-// Unrecognized tells whether a client without a seat may be a device that the license, which recognizes them, calls
+// Unrecognized reports whether a client without a seat may be a device that the license, which recognizes them, calls
 // otherwise.
 func (ch *Change) Unrecognized(c *Client) bool {
 	d := ch.Devices[c.HardwareID]

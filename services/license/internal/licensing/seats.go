@@ -45,8 +45,8 @@ type Seat struct {
 // LicenseVersion is what a token issued now carries. License and device may have been cached at different times.
 func (s Seat) LicenseVersion() int { return max(s.License.Version, s.Device.ActivatedVersion) }
 
-// revokes tells whether a token of that version is from before the device took its seat, or from before the license was
-// last deactivated. Versions only grow, so such a token is void permanently.
+// revokes reports whether a token of that version is from before the device took its seat, or from before the license
+// was last deactivated. Versions only grow, so such a token is void permanently.
 func (s Seat) revokes(licenseVersion int) bool {
 	return licenseVersion < max(s.License.LastDeactivation().Version, s.Device.ActivatedVersion)
 }
@@ -68,7 +68,7 @@ type Holder struct {
 	LicenseVersion        int
 }
 
-// CheckDevice tells whether a device may act on a license now, and so may have tokens, for which its user must have
+// CheckDevice reports whether a device may act on a license now, and so may have tokens, for which its user must have
 // signed in as for a validation. It asks the database: a token of a version that is no longer so would be void from the
 // start. Errors: ErrNotFound, and the verdicts on its use.
 func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Seat, error) {
@@ -86,7 +86,7 @@ func (s *Seats) CheckDevice(ctx context.Context, licenseID string, c Client) (Se
 	return s.CheckDevice(ctx, licenseID, c)
 }
 
-// CheckHolder tells whether the holder of a token, who is the client, may act on the license now. Errors: those of
+// CheckHolder reports whether the holder of a token, who is the client, may act on the license now. Errors: those of
 // CheckDevice, and a TokenError when the token is from before the device took its seat or the license was deactivated.
 func (s *Seats) CheckHolder(ctx context.Context, h Holder, c *Client) (Seat, error) {
 	c.HardwareID, c.Holder = h.HardwareID, true

@@ -57,7 +57,7 @@ type AllowDeny[T any] struct {
 	Deny  []T `json:"deny"`
 }
 
-// admits tells whether what matches has a place in the lists; a nil AllowDeny admits everything.
+// admits reports whether what matches has a place in the lists; a nil AllowDeny admits everything.
 func (a *AllowDeny[T]) admits(matches func(T) bool) bool {
 	if a == nil {
 		return true

@@ -155,13 +155,13 @@ func (s *Licenses) ResetTransfers(ctx context.Context, by *Actor, licenseID stri
 	return out, err
 }
 
-// isTransfer tells whether an activation of this device, nil for one that is new to the license, counts as a transfer:
-// it takes a seat that another left.
+// isTransfer reports whether an activation of this device, nil for one that is new to the license, counts as a
+// transfer: it takes a seat that another left.
 func (l *License) isTransfer(known *Device) bool {
 	return l.rules().TransferLimit != nil && known == nil && l.FreedSeats > 0
 }
 
-// transfersLeft tells whether the license lets one more transfer pass. The row transfers_left of verdict.go asks it.
+// transfersLeft reports whether the license lets one more transfer pass. The row transfers_left of verdict.go asks it.
 func (l *License) transfersLeft() bool {
 	limit := l.rules().TransferLimit
 	return limit == nil || l.TransfersUsed < *limit

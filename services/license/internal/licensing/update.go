@@ -81,7 +81,7 @@ const actionUpdate = "license.update"
 // alteration is a change of a license that an administrator makes.
 type alteration struct {
 	make func(*License) error
-	// devices adds devices with the change, and tells whether there are any; nil for a change that adds none.
+	// devices adds devices with the change, and reports whether there are any; nil for a change that adds none.
 	devices func() (added bool, err error)
 	// action names it in the audit log, event tells of it; changed are the members that differ.
 	action func(before, after *License) string

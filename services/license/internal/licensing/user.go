@@ -63,7 +63,7 @@ func (r *Request) of(c *Client, owner string) {
 	r.Seated = r.Seated && !r.Foreign
 }
 
-// needsUser tells whether the call is one of a user.
+// needsUser reports whether the call is one of a user.
 func (r Request) needsUser() bool { return r.License.productRules().ByUser && !r.Trusted }
 
 func signedIn(r Request) bool { return !r.needsUser() || r.Holder || r.User != nil }
@@ -121,7 +121,7 @@ func (c *Client) as(u *User) *SignedIn {
 	return &SignedIn{User: u}
 }
 
-// OfAnotherUser tells whether somebody else than the user who calls has taken the seat of the client's device.
+// OfAnotherUser reports whether somebody else than the user who calls has taken the seat of the client's device.
 func (ch *Change) OfAnotherUser(c *Client) bool {
 	r := Request{License: &ch.License}
 	r.of(c, ch.Devices[c.HardwareID].owner())

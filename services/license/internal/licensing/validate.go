@@ -23,7 +23,7 @@ type Validation struct {
 	Cached bool
 }
 
-// Validate tells whether a device may run the software. Errors: ErrNotFound and the verdicts on the license; a device
+// Validate reports whether a device may run the software. Errors: ErrNotFound and the verdicts on the license; a device
 // without a seat is a result, not an error. Each call publishes one event.
 func (s *Seats) Validate(ctx context.Context, key string, c Client) (Validation, error) {
 	return s.ValidateAnd(ctx, key, c, nil)

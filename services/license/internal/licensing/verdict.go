@@ -317,7 +317,7 @@ var checks = [...]check{
 	},
 }
 
-// hasOwnID tells whether a device that would be new to the license has its own id.
+// hasOwnID reports whether a device that would be new to the license has its own id.
 func hasOwnID(r Request) bool {
 	newDevice := r.Operation&OperationLease == 0 || r.License.LeaseIsSeat()
 	return r.Device != nil || !newDevice || r.HardwareID == "" || !isPlaceholder(r.HardwareID)
@@ -325,7 +325,7 @@ func hasOwnID(r Request) bool {
 
 func seated(r Request) (observed, limit any) { return r.Seated, nil }
 
-// asks tells whether the check is one of an operation.
+// asks reports whether the check is one of an operation.
 func (c *check) asks(o Operation) bool { return c.of == OperationAny || c.of&o != 0 }
 
 // OfflineUntil is until when what the device was given before, and goes on by without the server, keeps it from what it
@@ -356,7 +356,7 @@ func Decide(r Request) error {
 	return nil
 }
 
-// Check tells whether the license may be used now, by whatever device: nil, or a *RefusedError.
+// Check reports whether the license may be used now, by whatever device: nil, or a *RefusedError.
 func (l *License) Check(now time.Time) error {
 	return Decide(Request{License: l, Now: now})
 }

@@ -99,7 +99,7 @@ func delegatedPathID(c *gin.Context, name string) string {
 	return ""
 }
 
-// inDelegated tells whether a position is one of a list of organisations, masters or slaves.
+// inDelegated reports whether a position is one of a list of organisations, masters or slaves.
 func inDelegated(p *licensing.Position) bool {
 	return p.At.Year() >= 1970 && p.At.Year() <= 9999 && delegatedID.MatchString(p.Key)
 }

@@ -30,8 +30,8 @@ type pageBody struct {
 	NextCursor   *string `json:"next_cursor"`
 }
 
-// querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits tells whether a position is
-// one of the list.
+// querySpan reads spanParameters; per_page is 50 where it is absent, and at most 100. fits reports whether a position
+// is one of the list.
 func querySpan(c *gin.Context, fits func(*licensing.Position) bool) (licensing.Span, error) {
 	return querySpanOf(c, 50, 100, fits)
 }
@@ -56,15 +56,15 @@ func querySpanOf(c *gin.Context, size, most int, fits func(*licensing.Position) 
 	return span, nil
 }
 
-// inTime tells whether a position is one of a list by time.
+// inTime reports whether a position is one of a list by time.
 func inTime(p *licensing.Position) bool {
 	return p.At.Year() >= 1970 && p.At.Year() <= 9999 && uid.Is(p.Key)
 }
 
-// inCodes tells whether a position is one of a list by code.
+// inCodes reports whether a position is one of a list by code.
 func inCodes(p *licensing.Position) bool { return p.At.IsZero() && catalog.IsCode(p.Key) }
 
-// inNumbers tells whether a position is one of a list that shortPage parts.
+// inNumbers reports whether a position is one of a list that shortPage parts.
 func inNumbers(p *licensing.Position) bool {
 	n, err := strconv.Atoi(p.Key)
 	return p.At.IsZero() && err == nil && n > 0

@@ -24,7 +24,7 @@ type Families struct {
 	void *cache.Cache[string, bool]
 }
 
-// newFamilies returns families that know nothing yet. link tells whether auth's events arrive. While auth is away,
+// newFamilies returns families that know nothing yet. link reports whether auth's events arrive. While auth is away,
 // what is known is used for cache.PeerAwayFor.
 func newFamilies(auth authv1connect.AuthServiceClient, c clock.Clock, link cache.Link) *Families {
 	return &Families{

@@ -185,7 +185,7 @@ func problemOf(err error) error {
 // wordForm is that of the codes of products and the types of licenses. An older upstream says no type.
 var wordForm = regexp.MustCompile(`^[A-Za-z0-9._-]{0,64}$`)
 
-// wellFormed tells whether what is kept of the answer is what Latchkey answers.
+// wellFormed reports whether what is kept of the answer is what Latchkey answers.
 func (s *said) wellFormed() bool {
 	return uid.Is(s.LicenseID) && wordForm.MatchString(s.Product) && wordForm.MatchString(s.LicenseType)
 }

@@ -183,7 +183,7 @@ type Blocks struct {
 	held cache.Place[*blockSet]
 }
 
-// NewBlocks returns blocks that are read when somebody asks. link tells whether changes of them arrive.
+// NewBlocks returns blocks that are read when somebody asks. link reports whether changes of them arrive.
 func NewBlocks(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Blocks {
 	options := cache.Options{
 		Capacity: 1, TTL: validFor, Stale: blocksStale, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,

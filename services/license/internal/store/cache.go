@@ -33,7 +33,7 @@ const validFor = 5 * time.Minute
 type CacheOptions struct {
 	// Bytes bounds the memory of what is kept.
 	Bytes int64
-	// Link tells whether changes of state arrive.
+	// Link reports whether changes of state arrive.
 	Link cache.Link
 }
 
@@ -67,7 +67,7 @@ type keyBounds struct {
 	enrollment *licensing.EnrollmentKey
 }
 
-// over tells whether the key has ended, which its license had before another.
+// over reports whether the key has ended, which its license had before another.
 func (of *issued) over(now time.Time) bool {
 	return of.bounds != nil && !of.bounds.until.IsZero() && !now.Before(of.bounds.until)
 }

@@ -53,7 +53,7 @@ type foundKey struct {
 	Enrollment *licensing.EnrollmentKey
 }
 
-// ended tells whether the key is a former one that opens nothing any more.
+// ended reports whether the key is a former one that opens nothing any more.
 func (f *foundKey) ended(now time.Time) bool {
 	return !f.ValidUntil.IsZero() && !now.Before(f.ValidUntil)
 }
@@ -234,7 +234,7 @@ func (s *Store) Known(ctx context.Context, keys []string) (map[string]licenseimp
 	return known, translate(err)
 }
 
-// wasTaken tells whether an imported key still works for a license that had it, or is an enrollment key. It is asked
+// wasTaken reports whether an imported key still works for a license that had it, or is an enrollment key. It is asked
 // after the insertion, which has waited for a rotation that was taking the key away.
 func (s *Store) wasTaken(tx *gorm.DB, n *licensing.NewRow) (bool, error) {
 	if !n.Imported {

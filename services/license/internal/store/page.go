@@ -111,7 +111,7 @@ func readTotal[R, T any](
 		return page, db.Error(err)
 	}
 	page.Total = int(total)
-	find := q().Select(columns).Order(o.by).Limit(span.PerPage + 1) // one more tells whether any follows
+	find := q().Select(columns).Order(o.by).Limit(span.PerPage + 1) // one more reports whether any follows
 	if span.After != nil {
 		find = find.Where(o.after, o.values(span.After)...)
 	} else {

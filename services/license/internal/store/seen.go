@@ -123,7 +123,7 @@ func (s *Seen) flush(ctx context.Context) {
 	}
 }
 
-// report logs that last-seen times were not written, of an outage only that it begins and is over, and tells whether
+// report logs that last-seen times were not written, of an outage only that it begins and is over, and reports whether
 // there is one.
 func (s *Seen) report(ctx context.Context, devices int, err error) (away bool) {
 	away = err != nil && apierr.From(err).Kind == apierr.Unavailable
@@ -210,7 +210,7 @@ func (s *Seen) writeMore(ctx context.Context, batch []*licensing.Sighting) error
 	return nil
 }
 
-// isNews tells whether a device says something of itself that is not stored.
+// isNews reports whether a device says something of itself that is not stored.
 func isNews(seen *licensing.Sighting) bool { return seen.Stored.With(seen.Said) != seen.Stored }
 
 func sightingChanges(seen *licensing.Sighting) map[string]any {

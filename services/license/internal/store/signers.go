@@ -41,7 +41,7 @@ type signerSet struct {
 	clientIDs map[string]*integration.Signer
 }
 
-// NewSigners returns keys that are read when somebody asks. link tells whether changes of them arrive.
+// NewSigners returns keys that are read when somebody asks. link reports whether changes of them arrive.
 func NewSigners(d *db.DB, ring *keyring.Ring, c clock.Clock, link cache.Link) *Signers {
 	options := cache.Options{
 		Capacity: 1, TTL: validFor, Stale: signersStale, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,
@@ -80,7 +80,7 @@ func (s *Signers) find(
 	return in(set), nil
 }
 
-// isNew tells whether the database has a key. While it cannot be asked, what is in memory counts.
+// isNew reports whether the database has a key. While it cannot be asked, what is in memory counts.
 func (s *Signers) isNew(ctx context.Context, where string, value any) bool {
 	now, at := s.clock.Now().UnixNano(), s.lookAt.Load()
 	early := now < at && at-now <= int64(lookEvery) // further away: the clock was set back

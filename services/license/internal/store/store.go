@@ -69,7 +69,7 @@ type Store struct {
 	telemetry *telemetry.Recorder
 	seats     *batch.Batcher[string, seatRequest, seatResult]
 	leases    *batch.Batcher[string, leaseRequest, leaseResult]
-	// masters tells whether there are masters of delegated keys.
+	// masters reports whether there are masters of delegated keys.
 	masters *cache.Cache[struct{}, bool]
 }
 

@@ -24,7 +24,7 @@ type Users struct {
 	users *cache.Cache[string, *licensing.User]
 }
 
-// NewUsers returns users that are read when somebody asks. link tells whether changes of them arrive.
+// NewUsers returns users that are read when somebody asks. link reports whether changes of them arrive.
 func NewUsers(d *db.DB, c clock.Clock, link cache.Link) *Users {
 	options := cache.Options{
 		Capacity: usersKept, TTL: validFor, Unlinked: cache.UnlinkedFor, Link: link, Apart: d.InTx,

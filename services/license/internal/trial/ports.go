@@ -15,7 +15,7 @@ type Store interface {
 	MakeTrial(ctx context.Context, productID, email string,
 		give func(ctx context.Context) (licenseID string, err error)) (
 		licenseID string, made bool, err error)
-	// KeyRotated tells whether a license ever got another key.
+	// KeyRotated reports whether a license ever got another key.
 	KeyRotated(ctx context.Context, licenseID string) (bool, error)
 	// TrialPolicy is the trial policy of a product that has the code, or the first by code where that is empty; nil for
 	// none.

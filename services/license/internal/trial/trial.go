@@ -100,7 +100,7 @@ func (w *Wanted) noPolicy() error {
 	return ErrNotAllowed.WithMessagef("the product has no trial policy with this code; check the code")
 }
 
-// isAddress tells whether a text is an e-mail address that looks like no other one.
+// isAddress reports whether a text is an e-mail address that looks like no other one.
 func isAddress(text string) bool {
 	a, err := mail.ParseAddress(text)
 	hidden := func(r rune) bool { return unicode.Is(unicode.Cf, r) }

@@ -103,7 +103,7 @@ func (c *counted) admit(take take) ratelimit.Decision {
 	return take(c.account, ofAccount)
 }
 
-// admitFirst tells whether the first attempt of an address at the account need not wait for others.
+// admitFirst reports whether the first attempt of an address at the account need not wait for others.
 func (c *counted) admitFirst(take take) bool {
 	return (c.site == "" || take("site|"+c.site, firstOfSite).Allowed) &&
 		take("first|"+c.account, firstAtAccount).Allowed

@@ -58,7 +58,8 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return encode(salt, sum), err
 }
 
-// Matches tells whether a hash is that of a password; an empty one costs the same and matches nothing. Errors: as Hash.
+// Matches reports whether a hash is that of a password; an empty one costs the same and matches nothing. Errors: as
+// Hash.
 func (p *Passwords) Matches(ctx context.Context, hash, password string) (bool, error) {
 	known := hash != ""
 	if !known {

@@ -177,8 +177,8 @@ func (s *subject) signature(key *integration.ResponseKey, validity *string) (str
 	return signed(key, licenseText(s.sent.HardwareID, s.signedID(), validity))
 }
 
-// check tells whether the device may run the software. Of a floating license it takes a slot, or keeps the one that the
-// device has.
+// check reports whether the device may run the software. Of a floating license it takes a slot, or keeps the one that
+// the device has.
 func (d *Dialect) check(c *gin.Context, s *subject) error {
 	ctx := c.Request.Context()
 	var grant *lease.Grant

@@ -6,7 +6,7 @@ import (
 	"github.com/latchkey-dev/latchkey/pkg/apierr"
 )
 
-// isCode tells whether err is the refusal with this code.
+// isCode reports whether err is the refusal with this code.
 func isCode(err error, code string) bool {
 	var e *apierr.Error
 	return errors.As(err, &e) && e.Code == code

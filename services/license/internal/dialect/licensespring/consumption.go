@@ -115,7 +115,7 @@ type checkedFeature struct {
 	MetadataString       *jsontext.Value `json:"metadata_string,omitzero"`
 }
 
-// checkFeature tells whether the device may use a product feature. Of a floating license it takes its own slot.
+// checkFeature reports whether the device may use a product feature. Of a floating license it takes its own slot.
 func (d *Dialect) checkFeature(c *gin.Context, s *subject) error {
 	if s.sent.Feature == "" {
 		return missing("feature")

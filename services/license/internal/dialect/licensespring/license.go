@@ -220,8 +220,8 @@ type reader struct {
 // readerOf is who gets the answer to a call that proves whose license it is about.
 func readerOf(c *gin.Context) reader { return reader{serverSide: signerOf(c).Integration.ServerSide} }
 
-// seesCustomer tells whether a reader is told who the customer of a license is. Anybody gets the key of a trial for an
-// e-mail address, and hardware ids are no secrets: behind these, only servers of the vendor see a person.
+// seesCustomer reports whether a reader is told who the customer of a license is. Anybody gets the key of a trial for
+// an e-mail address, and hardware ids are no secrets: behind these, only servers of the vendor see a person.
 func (r reader) seesCustomer(l *licensing.License) bool {
 	return r.serverSide || !r.byDevice && !ofTrial(l.CustomerID)
 }

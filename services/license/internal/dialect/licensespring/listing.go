@@ -245,5 +245,5 @@ func (d *Dialect) customerOf(
 	return page.Items[i], nil
 }
 
-// ofTrial tells whether a customer was made by somebody who asked for a trial.
+// ofTrial reports whether a customer was made by somebody who asked for a trial.
 func ofTrial(customerID string) bool { return strings.HasPrefix(customerID, trial.CustomerPrefix) }

@@ -214,7 +214,7 @@ func (o *offlineRequest) signedText() string {
 	return o.flatText(o.Date)
 }
 
-// signedBy tells whether the request was signed with a key.
+// signedBy reports whether the request was signed with a key.
 func (o *offlineRequest) signedBy(k *integration.Key) bool {
 	text := o.signedText()
 	good := isSum(o.secret(k), text, o.Signature)

@@ -229,7 +229,7 @@ func (d *Dialect) identify(c *gin.Context, r *request) (*subject, error) {
 	return s, err
 }
 
-// singleSignOn tells whether the call is by what is not offered.
+// singleSignOn reports whether the call is by what is not offered.
 func (r *request) singleSignOn() bool {
 	return r.IDToken != "" || r.Code != "" || r.CustomerAccountCode != ""
 }

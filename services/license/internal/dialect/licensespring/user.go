@@ -127,7 +127,7 @@ func (d *Dialect) sits(ctx context.Context, u *user.User, hardwareID string) (bo
 	return false, nil
 }
 
-// sitsOn tells whether the device is one that the user has activated on the license, empty for none.
+// sitsOn reports whether the device is one that the user has activated on the license, empty for none.
 func (d *Dialect) sitsOn(ctx context.Context, licenseID string, u *user.User, hardwareID string) (bool, error) {
 	if licenseID == "" {
 		return false, nil

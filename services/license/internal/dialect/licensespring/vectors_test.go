@@ -48,7 +48,7 @@ func readVectors(t *testing.T, into any) {
 	}
 }
 
-// verifies tells whether signature is one over text by the key of the vectors.
+// verifies reports whether signature is one over text by the key of the vectors.
 func (v *vectors) verifies(t *testing.T, text []byte, signature string) bool {
 	t.Helper()
 	block, _ := pem.Decode([]byte(v.PublicKey))

@@ -156,5 +156,5 @@ func (d *Dialect) releases(ctx context.Context, product string, r *request) ([]c
 	return found, err
 }
 
-// fits tells whether a release that is for something is one for what is asked; empty is any.
+// fits reports whether a release that is for something is one for what is asked; empty is any.
 func fits(asked, of string) bool { return asked == "" || of == "" || asked == of }
