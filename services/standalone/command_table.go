@@ -10,41 +10,40 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license"
 )
 
-// command is what the program does instead of serving, with the settings that it serves with. It has the data
-// directory to itself, so a program that serves from it is stopped first; but for those that are unlocked, which have
-// settings alone.
+// command runs in place of the suite, with the same settings. It locks the data directory, so the suite must be stopped
+// first, unless the command is unlocked.
 type command struct {
 	args     []string // what follows the name, as --help shows it
 	short    string
-	long     string // what --help says behind it, but for those with ownFlags
+	long     string // the rest of --help; empty for those with ownFlags, which print their own
 	run      func(ctx context.Context, s *suite, args []string, out io.Writer) error
 	unlocked bool
-	// anyDir says that the data directory need not exist; such a command looks at it itself.
+	// anyDir says that the data directory need not exist.
 	anyDir bool
-	// byAPI says that it asks the suite that serves, and needs no database.
+	// byAPI says that the command calls the running suite, and opens no database.
 	byAPI bool
-	// ownFlags says that whatever follows the name is for the command to look at.
+	// ownFlags says that the command parses all arguments after its name.
 	ownFlags bool
 }
 
-// versionCommand needs no data directory, so it is none of commands.
+// versionCommand is not in commands because it needs no data directory.
 const versionCommand = "version"
 
 var commands = map[string]command{
 	"backup": {
 		args:  []string{"FOLDER"},
-		short: "copy the data directory, also while it runs, into a new folder",
-		long: `Copy all databases as they are at one instant, secrets.json and credentials.json into FOLDER, which
-is made. The suite may run meanwhile. The folder has the keys in it: keep it as secret as the data
-directory. Data in PostgreSQL is backed up by scripts/backup.`,
+		short: "copy the data directory into a new folder; the suite may be running",
+		long: `Create FOLDER and copy all databases, as of one instant, secrets.json and credentials.json into it.
+The suite may be running. The folder contains the keys: keep it as secret as the data directory.
+Use scripts/backup for data in PostgreSQL.`,
 		run:      backUp,
 		unlocked: true,
 	},
 	"restore": {
 		args:  []string{"FOLDER"},
-		short: "make the data directory of a backup",
-		long: `Make the data directory of a backup that latchkey backup made; every file is compared with its sum
-before. The directory has to be empty, or it is made. An interrupted restore is repeated as it was.
+		short: "create a data directory from a backup",
+		long: `Create a data directory from a folder that latchkey backup wrote, after checking the checksum of
+every file. The directory must be empty or not exist. If a restore is interrupted, run it again.
 Name the directory first: latchkey --data-dir NEW_DIRECTORY restore FOLDER.`,
 		run:      restore,
 		unlocked: true,
@@ -52,18 +51,18 @@ Name the directory first: latchkey --data-dir NEW_DIRECTORY restore FOLDER.`,
 	},
 	"config": {
 		args:  []string{"check|print"},
-		short: "say what is wrong with the settings, or where each value comes from; while it runs, too",
-		long: `check: say everything that would end a start with these settings; exit code 2 if something would.
-print: show each setting, and whether its value is the default or from a flag, the environment or a
-file; secrets are masked.
-Neither needs a data directory, and the suite may run meanwhile.`,
+		short: "report wrong settings, or show where each value comes from; the suite may be running",
+		long: `check: report everything in the settings that would prevent a start; exit code 2 if there is any.
+print: show each setting, and whether its value is the default or comes from a flag, the environment
+or a file; secrets are masked.
+Neither needs a data directory, and the suite may be running.`,
 		run:      configCommand,
 		unlocked: true,
 		anyDir:   true,
 	},
 	"dead-letters": {
 		args:     []string{"list|replay|drop"},
-		short:    "events that could not be taken in; see dead-letters --help",
+		short:    "list, replay or drop events that could not be processed",
 		run:      deadLettersCommand,
 		unlocked: true,
 		ownFlags: true,
@@ -76,24 +75,25 @@ Neither needs a data directory, and the suite may run meanwhile.`,
 		ownFlags: true,
 	},
 	"smoke-test": {
-		short: "while it runs: have it make, activate and validate a test license",
-		long: `Have the suite that runs make an API key and a test license, activate and validate the license, and
-end both again. It reads addresses and keys from credentials.json of the data directory.`,
+		short: "create, activate and validate a test license on the running suite",
+		long: `Create an API key and a test license on the running suite, activate and validate the license, and
+remove both again. Addresses and keys are read from credentials.json in the data directory.`,
 		run:      smokeTest,
 		unlocked: true,
 		byAPI:    true,
 	},
 	"doctor": {
-		short: "look for what is wrong, and say what to do about it",
-		long: `Look at the settings, disk, addresses, databases, schemas, master keys, waiting events and the
-broker, and say of each whether it is fine, and what to do where it is not. Nothing is changed. Stop
-the suite first. Exit code: 0 nothing is wrong, 1 something is, 2 wrong settings.`,
+		short: "report what is wrong, and what to do about it",
+		long: `Check the settings, disk, addresses, databases, schemas, master keys, waiting events and the broker,
+and report for each whether it is fine and, if not, what to do. Nothing is changed. Stop the suite
+first. Exit code: 0 nothing is wrong, 1 something is wrong, 2 wrong settings.`,
 		run: doctor,
 	},
 	"rotate-signing-key": {
-		short: "add a key to sign tokens with; it signs after ten minutes, when everybody knows it",
-		long: `Add a key to sign tokens with. It is published at once and signs after ten minutes; tokens of the
-one before go on to be valid until they end. Stop the suite first.`,
+		short: "add a new key for signing tokens, which is used after ten minutes",
+		long: `Add a new key for signing tokens. It is published at once and used after ten minutes, when every
+service knows it; tokens signed by the previous key stay valid until they expire. Stop the suite
+first.`,
 		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 			return s.with(ctx, auth.Name, func(d app.Deps) error {
 				return auth.RotateSigningKey(ctx, s.settings.auth, d, out)
@@ -102,9 +102,9 @@ one before go on to be valid until they end. Stop the suite first.`,
 	},
 	"revoke-signing-key": {
 		args:  []string{"KID"},
-		short: "refuse every token of a signing key from now on, because its private half may have leaked",
-		long: `Refuse every token that the key KID signed, at once and for good: applications obtain new ones by
-their refresh token or API key. A KID that is not there lists those that are. Stop the suite first.`,
+		short: "refuse every token of a signing key whose private half may have leaked",
+		long: `Permanently refuse every token that the key KID signed: applications get new ones with their refresh
+token or API key. An unknown KID prints the known ones. Stop the suite first.`,
 		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
 			return s.with(ctx, auth.Name, func(d app.Deps) error {
 				return auth.RevokeSigningKey(ctx, s.settings.auth, d, out, args[0])
@@ -113,9 +113,9 @@ their refresh token or API key. A KID that is not there lists those that are. St
 	},
 	"export-root-key": {
 		short: "print the private root key of license files, for cold storage",
-		long: `Print the private half of the key that all license files lead back to. Whoever has it can make
-license files: write it to a medium that you lock away, as import-root-key needs it when the
-installation is lost. Stop the suite first.`,
+		long: `Print the private half of the root key, which certifies all keys that sign license files. Anyone who
+has it can make license files: store it offline in a safe place. If the installation is lost,
+import-root-key needs it. Stop the suite first.`,
 		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 			return s.with(ctx, license.Name, func(d app.Deps) error {
 				return license.ExportRootKey(ctx, s.settings.license, d, out)
@@ -124,10 +124,10 @@ installation is lost. Stop the suite first.`,
 	},
 	"import-root-key": {
 		args:  []string{"FILE"},
-		short: "take a root key of license files from cold storage, before the first file is issued",
-		long: `Take a root key that export-root-key has printed, from FILE, so that applications in the field
-accept the license files of this installation. It is refused once another root key is here. Stop the
-suite first.`,
+		short: "import a root key of license files from cold storage, before the first file is issued",
+		long: `Import from FILE a root key that export-root-key printed, so that existing applications accept the
+license files of this installation. It is refused if the installation already has another root key.
+Stop the suite first.`,
 		run: func(ctx context.Context, s *suite, args []string, out io.Writer) error {
 			return s.with(ctx, license.Name, func(d app.Deps) error {
 				return license.ImportRootKey(ctx, s.settings.license, d, args[0], out)
@@ -135,10 +135,10 @@ suite first.`,
 		},
 	},
 	"rotate-master-key": {
-		short: "hash and encrypt anew, under LATCHKEY_MASTER_KEY, what LATCHKEY_MASTER_KEY_PREVIOUS protects",
-		long: `Set LATCHKEY_MASTER_KEY to the new key and LATCHKEY_MASTER_KEY_PREVIOUS to the one before
-(master_key of secrets.json, where no setting gave one), stop the suite, and run this. It may be
-interrupted and run again. Then put the new key into secrets.json and unset both.`,
+		short: "move data from LATCHKEY_MASTER_KEY_PREVIOUS to LATCHKEY_MASTER_KEY",
+		long: `Set LATCHKEY_MASTER_KEY to the new key and LATCHKEY_MASTER_KEY_PREVIOUS to the previous one
+(master_key in secrets.json, unless a setting gave it), stop the suite, and run this. It may be
+interrupted and run again. Then put the new key into secrets.json and unset both settings.`,
 		run: func(ctx context.Context, s *suite, _ []string, out io.Writer) error {
 			for _, svc := range s.services {
 				if svc.MasterKeys == nil {

@@ -111,13 +111,13 @@ var errNotLeased = ErrNotActivated.WithMessagef("the device has no lease of the 
 
 // errEntitlementSlots is ErrLeaseLimit for the slots of an entitlement.
 var errEntitlementSlots = ErrLeaseLimit.WithMessagef(
-	"all slots of this entitlement are taken, those of borrowed leases until their ends, given back or not; " +
-		"wait until details.earliest_end, or ask the vendor to end one")
+	"all slots of this entitlement are taken; a borrowed lease keeps its slot until its end, even if it is given " +
+		"back early; wait until details.earliest_end, or ask the vendor to end one")
 
 // errEntitlementKept is ErrOfflineTokenActive for a lease that is to claim another entitlement than before.
 var errEntitlementKept = ErrOfflineTokenActive.WithMessagef(
-	"the lease is borrowed with another entitlement, which it goes on claiming without the server until " +
-		"details.offline_token_expires_at; take one for this entitlement under another session_id, or give the " +
+	"the lease is borrowed with another entitlement, which the device can use offline until " +
+		"details.offline_token_expires_at; take a lease for this entitlement under another session_id, or give the " +
 		"borrowed one back first")
 
 // errTargetSeated is ErrActivated for a transfer.
@@ -136,9 +136,9 @@ var errOfflineElsewhere = ErrOfflineTokenActive.WithMessagef(
 
 // errBorrowers is ErrLeaseLimit for a lease that is to be borrowed.
 var errBorrowers = ErrLeaseLimit.WithMessagef(
-	"as many devices, each session of one by itself, as the license has slots hold borrowed leases, some given back " +
-		"early, which go on without the server until their ends; take a lease without borrow_until, wait until " +
-		"details.earliest_end, or ask the vendor to end one")
+	"all slots are borrowed: a borrowed lease counts until its end, even if it is given back early, and each session " +
+		"of a device counts by itself; take a lease without borrow_until, wait until details.earliest_end, or ask " +
+		"the vendor to end one")
 
 // errNothingToRenew is ErrPerpetual for a license whose time does not run yet.
 var errNothingToRenew = ErrPerpetual.WithMessagef(
