@@ -254,3 +254,34 @@ func TestError(t *testing.T) {
 		t.Errorf("a typed error became %v", got)
 	}
 }
+
+// TestStatisticsKeepNoValues: an erasure of personal data does not look into the tables of SQLite.
+func TestStatisticsKeepNoValues(t *testing.T) {
+	const people = "CREATE TABLE people (name text); CREATE INDEX people_name ON people (name)"
+	d := testkit.SQLite(t, source("people", people))
+	find := func(query string) (n int) {
+		t.Helper()
+		if err := d.Read(t.Context()).Raw(query).Scan(&n).Error; err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for i := range 300 {
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("INSERT INTO people VALUES (?)", fmt.Sprint("Ada ", i)).Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Optimize(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := find("SELECT count(*) FROM sqlite_stat1 WHERE idx = 'people_name'"); n != 1 {
+		t.Errorf("%d lines of statistics of the index", n)
+	}
+	if find("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat4'") == 1 &&
+		find("SELECT count(*) FROM sqlite_stat4") > 0 {
+		t.Error("the statistics have samples of values")
+	}
+}

@@ -126,7 +126,7 @@ func TestManageWrongTypes(t *testing.T) {
 	nullable := []string{
 		"license_type", "max_devices", "duration_days", "duration_months", "starts_at", "expires_at",
 		"maintenance_until", "device_match", "device_idle_minutes", "transfer_limit", "new_devices", "networks",
-		"countries",
+		"countries", "deactivation_reason",
 	}
 	update := map[string]string{"is_active": truth, "expires_at": text, "deactivation_reason": text}
 	create := map[string]string{"product": text, "license_key": text, "expires_in_days": number}

@@ -88,7 +88,7 @@ var licenseMember = recipe{
 		},
 		{
 			file:  "proto/openapi/admin.yaml",
-			after: "deactivation_reason: {type: string, maxLength: 255",
+			after: `deactivation_reason: {type: [string, "null"], maxLength: 255, description`,
 			add:   "            purchase_order: {type: string, maxLength: 255}\n",
 		},
 		{

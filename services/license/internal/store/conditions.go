@@ -9,18 +9,22 @@ import (
 	"github.com/latchkey-dev/latchkey/services/license/internal/licensing"
 )
 
-// "is_active = true" and not "is_active", because SQLite uses no index for the latter.
+// SQLite uses an index for "is_active = true", and none for "is_active". The latter is right where most licenses hold:
+// it would sort them all, and not read a page in the order of the list.
 const (
 	// usable holds for licenses that may be used at @now.
 	usable      = started + " AND (usable_until IS NULL OR usable_until > @now)"
-	started     = unsuspended + " AND (starts_at IS NULL OR starts_at <= @now)"
-	unsuspended = "is_active = true AND (suspended_at IS NULL OR suspended_until <= @now)"
+	started     = unsuspended + " AND " + begun
+	unsuspended = "is_active = true AND " + notHeld
+	notHeld     = "(suspended_at IS NULL OR suspended_until <= @now)"
+	begun       = "(starts_at IS NULL OR starts_at <= @now)"
 )
 
 // conditions hold for the licenses that have a status at @now. They repeat the checks of the rules, and are tested
 // against them.
 var conditions = map[licensing.Status]string{
-	licensing.StatusActive:     started + " AND (expires_at IS NULL OR expires_at > @now)",
+	licensing.StatusActive: "is_active AND " + notHeld + " AND " + begun +
+		" AND (expires_at IS NULL OR expires_at > @now)",
 	licensing.StatusInGrace:    usable + " AND expires_at <= @now",
 	licensing.StatusNotStarted: unsuspended + " AND starts_at > @now",
 	licensing.StatusExpired:    started + " AND usable_until <= @now",

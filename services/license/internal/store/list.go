@@ -159,7 +159,10 @@ func (s *Store) matching(ctx context.Context, f licensing.Filter, now time.Time)
 	where(f.CustomerID != nil, "customer_id = ?", f.CustomerID)
 	where(f.Policy != nil, "policy = ?", f.Policy)
 	where(f.GroupID != nil, "group_id = ?", f.GroupID)
-	where(f.IsActive != nil, "is_active = ?", f.IsActive)
+	if f.IsActive != nil && *f.IsActive {
+		q = q.Where("is_active") // conditions.go
+	}
+	where(f.IsActive != nil && !*f.IsActive, "is_active = ?", false)
 	q = flagged(q, "is_test", f.IsTest)
 	q = flagged(q, "is_trial", f.IsTrial)
 	where(f.CreatedAfter != nil, "created_at >= ?", f.CreatedAfter)

@@ -98,9 +98,10 @@ func TestListSortsFewLicenses(t *testing.T) {
 		fill(t, r, d)
 		var plans []string
 		explain(t, d, &plans)
-		customers := "customer"
+		customers, product, active := "customer", "default", true
 		for name, f := range map[string]licensing.Filter{
 			"status active": {Status: licensing.StatusActive}, "search all": {Search: &customers}, "all": {},
+			"active": {IsActive: &active}, "product": {Product: &product},
 		} {
 			plans = nil
 			f.Page, f.PerPage = 1, 50
