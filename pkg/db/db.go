@@ -151,10 +151,10 @@ func (d *DB) checkReadOnlyServer(ctx context.Context) error {
 	return nil // that it does not answer, Ping finds out
 }
 
-// Optimize updates SQLite's statistics of tables that have grown, from which it chooses between indexes; PostgreSQL does
-// so by itself. Without statistics SQLite takes a value that most rows have for a rare one, and sorts all of these. The
-// limit bounds the rows that are read of each index, and has SQLite keep no samples of values (sqlite_stat4), which an
-// erasure of personal data would not reach.
+// Optimize updates SQLite's statistics of tables that have grown, from which it chooses between indexes; PostgreSQL
+// does so by itself. Without statistics SQLite takes a value that most rows have for a rare one, and sorts all of
+// these. The limit bounds the rows that are read of each index, and has SQLite keep no samples of values
+// (sqlite_stat4), which an erasure of personal data would not reach.
 //
 // https://sqlite.org/pragma.html#pragma_optimize
 func (d *DB) Optimize(ctx context.Context) error {

@@ -228,6 +228,7 @@ var floods = []flood{
 	},
 	{
 		name:       "offline tokens",
+		leaves:     changed,
 		operations: "createOfflineToken",
 		status:     201,
 		refused:    tooMany,

@@ -25,7 +25,7 @@ type roundRobin struct {
 	turn   atomic.Int64
 	// What the calls carry. A test may replace it while they go on.
 	asClient, asOwner, asVendor credential
-	// again has calls that were answered 500 made once more.
+	// again has calls that were answered 500 or 503 made once more.
 	again bool
 	// outage has calls answered with errOutage.
 	outage bool
@@ -61,7 +61,8 @@ func (r *roundRobin) ask(service, method, path, body string, headers ...string) 
 	for deadline := time.Now().Add(patience); ; {
 		urls := r.ReadyURLs(service)
 		a, err := tryBy(r.client, method, urls[int(r.turn.Add(1))%len(urls)]+path, body, headers...)
-		failed := r.again && err == nil && a.status == http.StatusInternalServerError
+		failed := r.again && err == nil &&
+			(a.status == http.StatusInternalServerError || a.status == http.StatusServiceUnavailable)
 		if !failed && !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(deadline) {
 			return a, err
 		}

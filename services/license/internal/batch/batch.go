@@ -31,10 +31,11 @@ type Options struct {
 	// in a loop come back a moment after their answer; without the wait the first of them would get its own batch.
 	// Zero never waits.
 	Linger time.Duration
-	// Patience is how long an item waits in the queue at most before Do gives it up with ErrBusy; 0 is forever. Half
-	// of it is random, so that items which came together do not run out together and come back as one burst. While more
-	// items wait than fit into crowd batches, the newest go first: most of the older ones would run out in any case,
-	// and those that get in have then waited far less.
+	// Patience is how long an item waits in the queue before Do gives it up with ErrBusy; 0 is forever. As long as all
+	// that wait fit into the next batch, nothing is given up: then the database is slow, and there are not too many
+	// items. Half of it is random, so that items which came together do not run out together and come back as one
+	// burst. While more items wait than fit into crowd batches, the newest go first: most of the older ones would run
+	// out in any case, and those that get in have then waited far less.
 	Patience time.Duration
 }
 
@@ -82,9 +83,12 @@ func New[K comparable, T, R any](
 func (g *Batcher[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	c := &call[K, T, R]{ctx: ctx, key: g.key(item), item: item, done: make(chan struct{})}
 	g.add(c)
-	var patience <-chan time.Time
+	var (
+		timer    *time.Timer
+		patience <-chan time.Time
+	)
 	if g.opts.Patience > 0 {
-		timer := time.NewTimer(g.opts.Patience/2 + rand.N(g.opts.Patience/2))
+		timer = time.NewTimer(g.opts.Patience/2 + rand.N(g.opts.Patience/2))
 		defer timer.Stop()
 		patience = timer.C
 	}
@@ -93,9 +97,10 @@ func (g *Batcher[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 		case <-c.done:
 			return c.result, c.err
 		case <-patience:
-			if g.withdraw(c) {
+			if g.giveUp(c) {
 				return c.result, ErrBusy
 			}
+			timer.Reset(g.opts.Patience / 2)
 		case <-ctx.Done():
 			var none R
 			return none, ctx.Err()
@@ -103,11 +108,11 @@ func (g *Batcher[K, T, R]) Do(ctx context.Context, item T) (R, error) {
 	}
 }
 
-// withdraw takes c out of those who wait, and reports whether it did.
-func (g *Batcher[K, T, R]) withdraw(c *call[K, T, R]) bool {
+// giveUp takes c out of those who wait, if these are too many, and reports whether it did.
+func (g *Batcher[K, T, R]) giveUp(c *call[K, T, R]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.begun {
+	if c.begun || len(g.waiting) <= g.opts.Size {
 		return false
 	}
 	g.waiting = slices.DeleteFunc(g.waiting, func(other *call[K, T, R]) bool { return other == c })

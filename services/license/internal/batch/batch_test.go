@@ -254,31 +254,47 @@ func TestManyCallers(t *testing.T) {
 	all.Wait()
 }
 
-// TestWhoWaitsTooLongIsRefused: only an item whose batch has not begun, and it is not carried out.
+// TestWhoWaitsTooLongIsRefused: where more wait than the next batch takes, and only an item whose batch has not begun,
+// which is not carried out.
 func TestWhoWaitsTooLongIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Patience: time.Second})
+		p := newPress(batch.Options{Size: 1, MaxConcurrent: 1, Patience: time.Second})
 		begun := p.order(t.Context(), "a")[0]
-		waits := p.order(t.Context(), "b")[0]
-		time.Sleep(time.Second) // of the bubble's clock
-		late := p.order(t.Context(), "c")[0]
-		if !waits.done.Load() || !errors.Is(waits.err, batch.ErrBusy) {
-			t.Errorf("an item that waited too long got %q, %v", waits.result, waits.err)
+		waiting := p.order(t.Context(), "b")
+		time.Sleep(3 * time.Second) // of the bubble's clock
+		if waiting[0].done.Load() {
+			t.Errorf("the only item that waits got %q, %v", waiting[0].result, waiting[0].err)
+		}
+		waiting = append(waiting, p.order(t.Context(), "c", "d")...)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		refused := 0
+		for _, o := range waiting {
+			if o.done.Load() && errors.Is(o.err, batch.ErrBusy) {
+				refused++
+			}
+		}
+		if refused != 2 {
+			t.Errorf("%d of 3 were refused, want all but the next batch", refused)
 		}
 		if begun.done.Load() {
 			t.Errorf("an item whose batch has begun got %v", begun.err)
 		}
 		p.let <- nil
-		p.expect(t, []string{"a"}, []string{"c"})
 		p.let <- nil
-		synctest.Wait()
-		if begun.result != "A" || late.result != "C" {
-			t.Errorf("got %q and %q", begun.result, late.result)
+		if batches := p.batches(); len(batches) != 2 || begun.result != "A" {
+			t.Errorf("batches %q, the first item got %q", batches, begun.result)
+		}
+		for i, o := range waiting {
+			if want := strings.ToUpper(string("bcd"[i])); o.err == nil && o.result != want {
+				t.Errorf("got %q, want %q", o.result, want)
+			}
 		}
 	})
 }
 
-// TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at its own time.
+// TestACrowdIsNotRefusedAtOnce: between half of the patience and all of it, each at its own time, until the rest fits
+// into a batch.
 func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPress(batch.Options{Size: 9, MaxConcurrent: 1, Patience: time.Second})
@@ -298,11 +314,11 @@ func TestACrowdIsNotRefusedAtOnce(t *testing.T) {
 			t.Errorf("%d were refused before half of the patience", n)
 		}
 		time.Sleep(time.Second / 4)
-		if n := refused(); n == 0 || n == 40 {
+		if n := refused(); n == 0 || n == 31 {
 			t.Errorf("%d of 40 were refused after three quarters of it", n)
 		}
 		time.Sleep(time.Second / 4)
-		if n := refused(); n != 40 {
+		if n := refused(); n != 31 {
 			t.Errorf("%d of 40 were refused after all of it", n)
 		}
 		p.let <- nil

@@ -53,7 +53,7 @@ type AuthServiceClient interface {
 	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown: INVALID_API_KEY. One that was
 	// good once is answered, as ended.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
-	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
+	// CheckAccessToken reports whether an access token that was signed is refused since, and notes that its pair is in use: from
 	// then on the refresh token that the pair was given for is not good again.
 	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.
@@ -137,7 +137,7 @@ type AuthServiceHandler interface {
 	// LookUpAPIKey finds the API key of a secret by the secret's SHA-256. Unknown: INVALID_API_KEY. One that was
 	// good once is answered, as ended.
 	LookUpAPIKey(context.Context, *connect.Request[v1.LookUpAPIKeyRequest]) (*connect.Response[v1.LookUpAPIKeyResponse], error)
-	// CheckAccessToken tells whether an access token that was signed is refused since, and notes that its pair is in use: from
+	// CheckAccessToken reports whether an access token that was signed is refused since, and notes that its pair is in use: from
 	// then on the refresh token that the pair was given for is not good again.
 	CheckAccessToken(context.Context, *connect.Request[v1.CheckAccessTokenRequest]) (*connect.Response[v1.CheckAccessTokenResponse], error)
 	// SignOfflineToken signs a token that a device checks without the server.

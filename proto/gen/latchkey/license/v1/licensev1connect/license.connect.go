@@ -44,7 +44,7 @@ const (
 
 // LicenseServiceClient is a client for the latchkey.license.v1.LicenseService service.
 type LicenseServiceClient interface {
-	// CheckDevice tells whether a device may act on a license now, as it would be told when it validates. Otherwise it fails
+	// CheckDevice reports whether a device may act on a license now, as it would be told when it validates. Otherwise it fails
 	// with the code of the verdict, for example LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
 	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
@@ -97,7 +97,7 @@ func (c *licenseServiceClient) CountLicenses(ctx context.Context, req *connect.R
 
 // LicenseServiceHandler is an implementation of the latchkey.license.v1.LicenseService service.
 type LicenseServiceHandler interface {
-	// CheckDevice tells whether a device may act on a license now, as it would be told when it validates. Otherwise it fails
+	// CheckDevice reports whether a device may act on a license now, as it would be told when it validates. Otherwise it fails
 	// with the code of the verdict, for example LICENSE_EXPIRED or DEVICE_NOT_ACTIVATED; with INVALID_TOKEN when it may, but the
 	// token of license_version is from before it took its seat or from before the license was last deactivated.
 	CheckDevice(context.Context, *connect.Request[v1.CheckDeviceRequest]) (*connect.Response[v1.CheckDeviceResponse], error)
