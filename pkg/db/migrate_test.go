@@ -159,65 +159,22 @@ INSERT INTO a VALUES (1)`
 	}
 }
 
-// TestMigrateBesideAnAutovacuum: PostgreSQL has an autovacuum make way for a statement that has waited for a second,
-// and not for one that waits for less, however often. A transaction stands for it here, which ends as soon as it sees
-// such a wait.
-func TestMigrateBesideAnAutovacuum(t *testing.T) {
-	defer db.MigrationsWaitFor(20*time.Millisecond, time.Minute)()
+// migrateBesideLock has a transaction hold a table in a lock mode, begins a migration of that table, and calls
+// meanwhile. Then the transaction ends, and the migration must.
+func migrateBesideLock(t *testing.T, mode string, meanwhile func(d *db.DB)) {
+	t.Helper()
 	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
 	steps := []string{"CREATE TABLE a (n integer)", "ALTER TABLE a ADD COLUMN m integer"}
 	d := testkit.Open(t, cfg, source("s", steps[:1]...))
-	reading, waited := make(chan struct{}), make(chan struct{})
-	var all sync.WaitGroup
-	defer all.Wait()
-	end := sync.OnceFunc(func() { close(waited) })
-	defer end()
-	all.Go(func() {
-		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
-			err := tx.Exec("LOCK TABLE a IN SHARE UPDATE EXCLUSIVE MODE").Error
-			close(reading)
-			<-waited
-			return err
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	<-reading
-	migrated, newer := make(chan error, 1), testkit.Open(t, cfg)
-	go func() { migrated <- newer.Migrate(t.Context(), source("s", steps...)) }()
-	testkit.Eventually(t, 20*time.Second, func() error {
-		var waiting bool
-		const waits = `SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-			WHERE NOT l.granted AND a.datname = current_database()
-			AND a.query_start < clock_timestamp() - current_setting('deadlock_timeout')::interval)`
-		err := d.Read(t.Context()).Raw(waits).Scan(&waiting).Error
-		if err == nil && !waiting {
-			err = errors.New("no statement has waited for long enough")
-		}
-		return err
-	})
-	end()
-	if err := <-migrated; err != nil {
-		t.Fatal(err)
-	}
-}
-
-// TestMigrateBesideALongTransaction: while it waits for a table, the others that use it go on.
-func TestMigrateBesideALongTransaction(t *testing.T) {
-	defer db.MigrationsWaitFor(200*time.Millisecond, 200*time.Millisecond)()
-	cfg := db.Config{URL: testkit.Postgres(t), Log: testkit.Log(t)}
-	steps := []string{"CREATE TABLE a (n integer)", "ALTER TABLE a ADD COLUMN m integer"}
-	d := testkit.Open(t, cfg, source("s", steps[:1]...))
-	reading, done := make(chan struct{}), make(chan struct{})
+	held, done := make(chan struct{}), make(chan struct{})
 	var all sync.WaitGroup
 	defer all.Wait()
 	end := sync.OnceFunc(func() { close(done) })
 	defer end()
 	all.Go(func() {
 		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
-			err := tx.Exec("LOCK TABLE a IN ACCESS SHARE MODE").Error
-			close(reading)
+			err := tx.Exec("LOCK TABLE a IN " + mode + " MODE").Error
+			close(held)
 			<-done
 			return err
 		})
@@ -225,25 +182,10 @@ func TestMigrateBesideALongTransaction(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	<-reading
+	<-held
 	migrated, newer := make(chan error, 1), testkit.Open(t, cfg)
 	go func() { migrated <- newer.Migrate(t.Context(), source("s", steps...)) }()
-	testkit.Eventually(t, 20*time.Second, func() error {
-		var waiting bool
-		err := d.Read(t.Context()).Raw(`SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted
-			AND mode = 'AccessExclusiveLock' AND database = (SELECT oid FROM pg_database
-			WHERE datname = current_database()))`).Scan(&waiting).Error
-		if err == nil && !waiting {
-			err = errors.New("the migration does not wait for the table")
-		}
-		return err
-	})
-	err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
-		return tx.Exec("INSERT INTO a VALUES (1)").Error
-	})
-	if err != nil {
-		t.Errorf("beside a migration that waits: %v", err)
-	}
+	meanwhile(d)
 	end()
 	if err := <-migrated; err != nil {
 		t.Fatal(err)
@@ -251,6 +193,46 @@ func TestMigrateBesideALongTransaction(t *testing.T) {
 	if err := d.Read(t.Context()).Raw("SELECT count(m) FROM a").Scan(new(int)).Error; err != nil {
 		t.Errorf("after the migration: %v", err)
 	}
+}
+
+// awaitRow waits until a query finds something.
+func awaitRow(t *testing.T, d *db.DB, query string) {
+	t.Helper()
+	testkit.Eventually(t, 20*time.Second, func() error {
+		var found bool
+		err := d.Read(t.Context()).Raw("SELECT EXISTS (" + query + ")").Scan(&found).Error
+		if err == nil && !found {
+			err = errors.New("nothing is found by " + query)
+		}
+		return err
+	})
+}
+
+// TestMigrateBesideAnAutovacuum: PostgreSQL has an autovacuum make way for a statement that has waited for a second,
+// and not for one that waits for less, however often. A transaction stands for it here, which ends as soon as it sees
+// such a wait.
+func TestMigrateBesideAnAutovacuum(t *testing.T) {
+	defer db.MigrationsWaitFor(20*time.Millisecond, time.Minute)()
+	migrateBesideLock(t, "SHARE UPDATE EXCLUSIVE", func(d *db.DB) {
+		awaitRow(t, d, `SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE NOT l.granted AND a.datname = current_database()
+			AND a.query_start < clock_timestamp() - current_setting('deadlock_timeout')::interval`)
+	})
+}
+
+// TestMigrateBesideALongTransaction: while it waits for a table, the others that use it go on.
+func TestMigrateBesideALongTransaction(t *testing.T) {
+	defer db.MigrationsWaitFor(200*time.Millisecond, 200*time.Millisecond)()
+	migrateBesideLock(t, "ACCESS SHARE", func(d *db.DB) {
+		awaitRow(t, d, `SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+		err := d.Tx(t.Context(), func(_ context.Context, tx *gorm.DB) error {
+			return tx.Exec("INSERT INTO a VALUES (1)").Error
+		})
+		if err != nil {
+			t.Errorf("beside a migration that waits: %v", err)
+		}
+	})
 }
 
 // TestMigrateIsMissed: the server notices within seconds that a process is gone whose end others wait for, and none of
